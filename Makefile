@@ -1,0 +1,45 @@
+# Every target makes what it needs first, and does nothing twice. Only a Python 3.11-3.13 with venv is assumed.
+PYTHON ?= python3
+BIN := .venv/bin
+export OMP_NUM_THREADS ?= 1
+
+.PHONY: help install run test check bench lock clean
+help:
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
+
+install: .venv/.core            ## make .venv and install from the hash-pinned lock
+
+.venv/bin/python:
+	$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(None if (3, 11) <= v <= (3, 13) else f"Omega needs Python 3.11 to 3.13, this is {v[0]}.{v[1]}: make PYTHON=python3.12 ...")'
+	$(PYTHON) -m venv .venv
+
+.venv/.core: requirements/core.txt pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/core.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: requirements/dev.txt .venv/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@touch $@
+
+run: .venv/.core                ## train on 2014-2015, trade 2016-2018, write the report
+	$(BIN)/omega replay
+
+test: .venv/.dev                ## the whole suite, with a real PostgreSQL, and branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term
+
+check: .venv/.dev               ## lint, types, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: .venv/.dev               ## the table of numbers that the README shows
+	$(BIN)/python -m bench
+
+lock:                           ## resolve the locks anew (needs uv)
+	uv pip compile pyproject.toml requirements/build.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/core.txt
+	uv pip compile pyproject.toml requirements/build.in --extra dev -c requirements/core.txt --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/dev.txt
+
+clean:                          ## remove the environment and every cache; `var` stays
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info

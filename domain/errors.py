@@ -1,0 +1,77 @@
+"""What can go wrong, and what happens then.
+
+OmegaError
+├── SettingsError        a setting is wrong or misspelt         -> refuse to start, exit 3
+├── DataError            the market data cannot be trusted      -> hold
+│   ├── StaleData
+│   ├── FeatureMismatch
+│   └── ForeignFile      a file is not what it should be        -> refuse it, exit 1
+├── ModelError           a model cannot be used                 -> hold, keep the champion
+│   └── InsufficientData
+├── TradingHalted        a kill switch forbids the order        -> hold, never retried, exit 4
+├── Refused              a person asked for what is not allowed -> say why, exit 2
+├── IntegrityError       a hash or the audit chain is broken    -> stop, exit 6
+└── Transient            the outside world is busy              -> retried with backoff, exit 5
+"""
+
+from typing import ClassVar
+
+
+class OmegaError(Exception):
+    """Base of every error raised on purpose. `exit_code` is what a verb ends with."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SettingsError(OmegaError):
+    """A setting is wrong or misspelt."""
+
+    exit_code = 3
+
+
+class DataError(OmegaError):
+    """The market data cannot be trusted."""
+
+
+class StaleData(DataError):
+    """The newest bar is older than the feed's promise."""
+
+
+class FeatureMismatch(DataError):
+    """The features are not the ones the model was trained on."""
+
+
+class ForeignFile(DataError):
+    """A file is not what it should be; the message says what was expected."""
+
+
+class ModelError(OmegaError):
+    """A model cannot be used."""
+
+
+class InsufficientData(ModelError):
+    """Too few samples, or only one class, to learn from."""
+
+
+class TradingHalted(OmegaError):
+    """A kill switch forbids the order."""
+
+    exit_code = 4
+
+
+class Refused(OmegaError):
+    """A person asked for something that is not allowed; the message says what to do instead."""
+
+    exit_code = 2
+
+
+class IntegrityError(OmegaError):
+    """A hash, a signature or the audit chain does not hold."""
+
+    exit_code = 6
+
+
+class Transient(OmegaError):
+    """The outside world is busy or away; trying again may help."""
+
+    exit_code = 5

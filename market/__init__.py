@@ -1,0 +1,1 @@
+"""From raw market data to features, point in time."""
