@@ -1,0 +1,23 @@
+"""Every feature there is.
+
+To add a feature, write the function and a line in the module of its group. The line alone has it
+computed, checked for look-ahead, hashed into the schema and tested.
+"""
+
+from market.features import (
+    gex,
+    options,
+    price,
+    regime,
+    seasonality,
+    statistical,
+    technical,
+    volume,
+)
+from market.features.base import Feature
+
+GROUPS = (price, volume, technical, statistical, regime, seasonality, options, gex)
+
+CATALOG: dict[str, Feature] = {
+    feature.name: feature for group in GROUPS for feature in group.FEATURES
+}

@@ -1,0 +1,52 @@
+"""What was known of a series at a moment, and for how long it is worth knowing."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from market.feeds.join import Levels, known_at
+
+
+def stamps(*texts: str) -> np.ndarray:
+    return np.array(texts, dtype="datetime64[s]")
+
+
+DAILY = Levels(
+    pd.DataFrame(
+        {
+            "time": stamps("2018-12-03T21:00", "2018-12-04T21:00", "2018-12-07T21:00"),
+            "close": [16.4, 20.7, 23.2],
+        }
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("time", "value"),
+    [
+        ("2018-12-03T20:59:59", np.nan),  # nothing printed yet
+        ("2018-12-03T21:00:00", 16.4),
+        ("2018-12-04T15:00:00", 16.4),  # within a session: the close of the session before
+        ("2018-12-04T20:55:00", 16.4),
+        ("2018-12-04T21:00:00", 20.7),
+        ("2018-12-06T15:00:00", 20.7),  # the 5th was no session
+        ("2018-12-06T21:00:00", np.nan),  # its own value is missing: not the old one
+        ("2018-12-07T15:00:00", np.nan),
+    ],
+)
+def test_a_daily_value_holds_until_the_next_is_due(time: str, value: float) -> None:
+    np.testing.assert_array_equal(known_at(stamps(time), DAILY), [value])
+
+
+def test_an_intraday_value_holds_for_two_intervals() -> None:
+    frame = pd.DataFrame({"time": stamps("2018-12-04T15:00"), "close": [18.0]})
+    levels = Levels(frame, "intraday", 300)
+    times = stamps(
+        "2018-12-04T14:59:59", "2018-12-04T15:00", "2018-12-04T15:09:59", "2018-12-04T15:10"
+    )
+    np.testing.assert_array_equal(known_at(times, levels), [np.nan, 18.0, 18.0, np.nan])
+
+
+def test_an_empty_series_is_unknown() -> None:
+    empty = Levels(DAILY.frame.iloc[:0])
+    assert np.isnan(known_at(stamps("2018-12-04T21:00"), empty)).all()
