@@ -1,0 +1,1 @@
+"""Pure rules about losing money: values in, values out, nothing looked up."""

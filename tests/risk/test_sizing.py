@@ -1,0 +1,166 @@
+from math import floor
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.decision import Reason
+from domain.errors import DataError
+from domain.examples import book, bot, context, exposure, proposal
+from domain.values import Action
+from risk import caps, kelly, sizing
+
+
+def size(
+    probability: float = 0.9, scale: float = 1.0, unit: Any = None, **fields: Any
+) -> sizing.Sizing:
+    """Return the size of a condor that gains 0.2 or loses 0.5 of its risk, on a desk of four."""
+    return sizing.size(
+        context(**fields), unit or proposal(), probability, 0.2, 0.5, scale, n_bots=4
+    )
+
+
+def shares(**fields: Any) -> Any:
+    plain = {
+        "structure": "shares",
+        "action": Action.BUY,
+        "factor": "price",
+        "side": 1,
+        "legs": (),
+        "entry": -100.0,
+        "max_loss": 5.0,
+        "multiplier": 1.0,
+        "stop": 4.0,
+        "costs": 0.3,
+    }
+    return proposal(**(plain | fields))
+
+
+def test_a_good_condor_is_sized_by_the_risk_per_trade() -> None:
+    sized = size(bot=bot(risk_per_trade=0.15))
+    # 15 % of 100,000 over 4,560
+    assert (sized.quantity, sized.dollars) == (3, 13_680.0)
+    assert (sized.code, sized.binding) == (Reason.SIZED, "risk_per_trade")
+    assert sized.reason == "3 units, 13,680.00 dollars at risk; risk_per_trade binds"
+
+
+def test_a_small_edge_is_sized_by_kelly() -> None:
+    probability = 0.73
+    sized = size(probability, bot=bot(risk_per_trade=0.5))
+    stake = kelly.stake(probability, 0.2, 0.5, 0.5)
+    assert sized.binding == "kelly"
+    assert sized.quantity == floor(stake * 100_000.0 / 4_560.0) == 1
+
+
+@pytest.mark.parametrize("probability", [0.0, 0.5, 5 / 7 - 1e-9])
+def test_without_an_edge_nothing_is_traded_whatever_else_allows_it(probability: float) -> None:
+    sized = size(probability, unit=shares(max_loss=0.01, stop=0.0), price=None)
+    assert (sized.quantity, sized.dollars, sized.code) == (0, 0.0, Reason.NO_EDGE)
+    assert "edge of -" in sized.reason
+
+
+@pytest.mark.parametrize(
+    ("fields", "scale", "binding"),
+    [
+        ({}, 0.3, "scale"),
+        ({}, 0.0, "scale"),
+        ({"book": book(equity=29_000.0, peak=40_000.0)}, 1.0, "kelly_or_risk"),
+        ({"book": book(equity=50_000.0, peak=70_000.0)}, 1.0, "equity_scaler"),
+        ({"book": book(allocation=0.05)}, 1.0, "thompson"),
+        ({"book": book(equity=0.0)}, 1.0, "kelly_or_risk"),
+        ({"bot": bot(max_quantity=0)}, 1.0, "max_quantity"),
+        ({"book": book(exposures=(exposure(risk=88_000.0),))}, 1.0, "symbol_cap"),
+        (
+            {
+                "book": book(exposures=(exposure(symbol="A", risk=178_000.0),)),
+                "correlations": {"anchor-SPX-20170302T2100Z": 0.0},
+            },
+            1.0,
+            "total_cap",
+        ),
+        ({"book": book(exposures=(exposure(symbol="A", risk=118_000.0),))}, 1.0, "shared_risk"),
+    ],
+)
+def test_what_is_too_small_names_the_factor_that_binds(
+    fields: dict[str, Any], scale: float, binding: str
+) -> None:
+    sized = size(scale=scale, **fields)
+    expected = "risk_per_trade" if binding == "kelly_or_risk" else binding
+    assert (sized.quantity, sized.code, sized.binding) == (0, Reason.TOO_SMALL, expected)
+    assert sized.reason.endswith(f"{expected} binds")
+
+
+def test_caps_shrink_instead_of_refusing() -> None:
+    sized = size(book=book(exposures=(exposure(risk=80_000.0),)))
+    assert (sized.quantity, sized.binding) == (2, "symbol_cap")
+
+
+def test_a_hedge_is_not_cut_by_the_risk_it_offsets() -> None:
+    held = exposure(symbol="A", side=1, risk=118_000.0)
+    hedge = size(book=book(exposures=(held,)), correlations={held.id: 0.95})
+    assert hedge.quantity == 3
+    assert hedge.evidence["shared"] == 0.0
+
+
+def test_allotment_counts_against_an_equal_share_and_never_enlarges() -> None:
+    assert size(book=book(allocation=0.5)).quantity == size(book=book(allocation=0.25)).quantity
+    assert size(book=book(allocation=0.125)).quantity == 1
+
+
+def test_every_factor_is_evidence() -> None:
+    sized = size(scale=0.5, book=book(equity=94_000.0, allocation=0.2))
+    evidence = sized.evidence
+    assert evidence["scale"] == 0.5
+    assert evidence["equity_scaler"] == 0.75
+    assert evidence["thompson"] == pytest.approx(0.8)
+    assert evidence["budget"] == pytest.approx(0.15 * 94_000 * 0.5 * 0.75 * 0.8)
+    assert evidence["unit_risk"] == 4_560.0
+    assert evidence["units_max_quantity"] == 75.0
+
+
+def test_shares_cost_no_more_than_an_equal_part_of_the_equity() -> None:
+    sized = size(unit=shares(), price=100.0, bot=bot(max_quantity=10_000, max_open=5))
+    assert (sized.quantity, sized.binding) == (200, "notional")
+    assert sized.dollars == 1_000.0
+
+
+def test_shares_risk_at_least_the_way_to_their_stop() -> None:
+    assert sizing.unit_risk(shares(max_loss=5.0, stop=4.0)) == 5.0
+    assert sizing.unit_risk(shares(max_loss=1.0, stop=4.0, multiplier=10.0)) == 40.0
+    assert sizing.unit_risk(proposal()) == 4_560.0
+
+
+@pytest.mark.parametrize("price", [None, 0.0, -3.0])
+def test_shares_without_a_price_are_not_sized(price: float | None) -> None:
+    with pytest.raises(DataError, match="price"):
+        size(unit=shares(), price=price)
+
+
+@given(
+    probability=st.floats(0, 1),
+    scale=st.floats(0, 1),
+    equity=st.floats(-1e5, 1e6),
+    allocation=st.floats(0, 1),
+    held=st.lists(st.floats(0, 1e5), max_size=4),
+    stock=st.booleans(),
+)
+def test_no_size_breaks_a_limit(
+    probability: float,
+    scale: float,
+    equity: float,
+    allocation: float,
+    held: list[float],
+    stock: bool,
+) -> None:
+    exposures = tuple(exposure(id=str(i), risk=risk) for i, risk in enumerate(held))
+    state = book(equity=equity, peak=max(equity, 1.0), allocation=allocation, exposures=exposures)
+    asked = context(book=state, price=100.0)
+    unit = shares() if stock else proposal()
+    sized = sizing.size(asked, unit, probability, 0.2, 0.5, scale, n_bots=4)
+    assert 0 <= sized.quantity <= asked.bot.max_quantity
+    assert sized.dollars <= asked.bot.risk_per_trade * max(0.0, equity) * scale + caps.CENT
+    assert (sized.quantity > 0) == (sized.code is Reason.SIZED)
+    if sized.quantity:
+        assert caps.check(asked.limits, state.desk_equity, exposures, "SPX", sized.dollars) is None
+        assert kelly.edge(probability, 0.2, 0.5) > 0
