@@ -1,0 +1,1 @@
+"""What the desk remembers: SQLite or PostgreSQL by URL, and files named by their content."""

@@ -1,0 +1,65 @@
+"""A home as a whole: everything one run writes, and putting it aside for the next."""
+
+from pathlib import Path
+
+from sqlalchemy import func, select
+
+from domain.book import Switch
+from domain.errors import Refused
+from domain.settings import Settings
+from storage import engine, switches, tables
+
+RECORD = ("omega.db", "omega.db-wal", "omega.db-shm", "checkpoints.jsonl", "artifacts", "backup")
+"""What belongs to a record. The audit key stays: it is the home's, and proves the old record too."""
+
+
+def archive(settings: Settings) -> tuple[Path | None, tuple[Switch, ...]]:
+    """Move the record of this home aside, whole, and return where it went.
+
+    Returns
+    -------
+    path
+        Folder under ``archive/``; None when there was no record.
+    latches
+        Switches that a person had set in it. A replay plays with its own, but a person's latch
+        needs a person: the caller sets them again when the replay is over.
+
+    Raises
+    ------
+    Refused
+        The database is PostgreSQL and holds decisions: a replay never mixes with another record.
+    """
+    file = engine.file_of(engine.location(settings))
+    if file is None:
+        _refuse_full(settings)
+        return None, ()
+    if not file.exists():
+        return None, ()
+    store = engine.connect(settings)
+    latches = tuple(latch for latch in switches.read(store).latches if latch.human)
+    store.close()
+    shelf = settings.home / "archive"
+    number = 1 + max((int(p.name) for p in shelf.glob("[0-9]*") if p.name.isdigit()), default=0)
+    aside = shelf / f"{number:04d}"
+    aside.mkdir(parents=True)
+    for name in RECORD:
+        path = (
+            file.with_name(file.name + name.removeprefix("omega.db"))
+            if "omega.db" in name
+            else settings.home / name
+        )
+        if path.exists():
+            path.rename(aside / path.name)
+    return aside, latches
+
+
+def _refuse_full(settings: Settings) -> None:
+    store = engine.open_store(settings)
+    with engine.reading(store) as conn:
+        held = conn.scalar(select(func.count()).select_from(tables.decisions)) or 0
+    store.close()
+    if held:
+        raise Refused(
+            f"the database holds {held} decisions, and a replay wants one of its own: set "
+            "OMEGA_DATABASE_URL to an empty one, or leave it out to use SQLite in OMEGA_HOME"
+        )

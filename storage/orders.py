@@ -1,0 +1,154 @@
+"""Orders and what became of them."""
+
+from collections.abc import Sequence
+
+from pydantic import AwareDatetime
+from sqlalchemy import Connection, func, select, update
+
+from domain.errors import IntegrityError, Refused
+from domain.trade import Fill, Intent, Order, Position
+from domain.values import canonical
+from storage import exposure, outbox, tables
+from storage.audit import Entry, extend
+from storage.engine import Store, reading, writing
+
+_TABLE = tables.orders
+
+
+def opening(conn: Connection, orders: Sequence[Order]) -> None:
+    """Write opening orders. Only `decisions.seal` calls this, in its transaction.
+
+    The database refuses an opening order without a sealed decision that has a quantity, and a
+    second one of the same decision.
+    """
+    if orders:
+        conn.execute(tables.insert(conn, _TABLE), [_row(order) for order in orders])
+
+
+def _row(order: Order) -> dict[str, object]:
+    named = ("id", "decision_id", "bot", "symbol", "quantity", "placed_at")
+    return {name: getattr(order, name) for name in named} | {
+        "intent": order.intent.value,
+        "status": "open",
+        "body": canonical(order),
+    }
+
+
+def place(store: Store, order: Order, at: AwareDatetime) -> bool:
+    """Place an order that closes; False if it was placed before.
+
+    Raises
+    ------
+    Refused
+        It opens: only sealing a decision does that.
+    """
+    if order.intent is not Intent.CLOSE:
+        raise Refused(f"{order.id} opens a position; only a sealed decision places such an order")
+    with writing(store) as conn:
+        new = tables.insert(conn, _TABLE).values(_row(order)).on_conflict_do_nothing()
+        placed = conn.execute(new.returning(_TABLE.c.id)).first() is not None
+        if placed:
+            outbox.add(conn, outbox.EXECUTE, [{"order": order.id}], at)
+    return placed
+
+
+def open_orders(store: Store, bot: str | None = None) -> list[Order]:
+    """Return the orders that wait for a fill, oldest first."""
+    query = select(_TABLE.c.body).where(_TABLE.c.status == "open")
+    if bot is not None:
+        query = query.where(_TABLE.c.bot == bot)
+    with reading(store) as conn:
+        bodies = conn.scalars(query.order_by(_TABLE.c.placed_at, _TABLE.c.id)).all()
+    return [Order.model_validate_json(body) for body in bodies]
+
+
+def get(store: Store, key: str) -> tuple[Order, str]:
+    """Return an order and its status: ``open``, ``filled`` or ``cancelled``."""
+    with reading(store) as conn:
+        row = conn.execute(select(_TABLE.c.body, _TABLE.c.status).where(_TABLE.c.id == key)).first()
+    if row is None:
+        raise Refused(f"no order {key!r}")
+    return Order.model_validate_json(row.body), row.status
+
+
+def placed(store: Store, since: AwareDatetime) -> dict[tuple[str, str], int]:
+    """Count the opening orders since a moment, by bot and symbol; none is not listed."""
+    query = (
+        select(_TABLE.c.bot, _TABLE.c.symbol, func.count())
+        .where(_TABLE.c.intent == "open", _TABLE.c.placed_at >= since)
+        .group_by(_TABLE.c.bot, _TABLE.c.symbol)
+    )
+    with reading(store) as conn:
+        return {(bot, symbol): count for bot, symbol, count in conn.execute(query)}
+
+
+def cancel(store: Store, key: str, why: str, at: AwareDatetime) -> bool:
+    """Give up an order that nothing was filled of; False if it is not open.
+
+    An opening order gives its reservation back.
+    """
+    with writing(store) as conn:
+        row = conn.execute(select(_TABLE).where(_TABLE.c.id == key).with_for_update()).first()
+        if row is None or row.status != "open" or _filled(conn, key):
+            return False
+        conn.execute(update(_TABLE).where(_TABLE.c.id == key).values(status="cancelled"))
+        if row.intent == "open":
+            exposure.release(conn, row.decision_id, at)
+        extend(conn, store, [Entry(row.bot, "cancel", {"order": key, "why": why}, key)], at)
+    return True
+
+
+def _filled(conn: Connection, key: str) -> int:
+    total = select(func.coalesce(func.sum(tables.fills.c.quantity), 0))
+    return int(conn.execute(total.where(tables.fills.c.order_id == key)).scalar_one())
+
+
+def record_fill(store: Store, fill: Fill, position: Position | None = None) -> bool:
+    """Record what a broker did, with the position it opened; False if the fill is known.
+
+    One transaction: fill, order, position, the risk still at stake, audit record.
+
+    Raises
+    ------
+    IntegrityError
+        The order is unknown or cancelled, or the fill is more than was ordered: our books and
+        the broker's differ, so a person must look.
+    """
+    with writing(store) as conn:
+        if not take(conn, store, fill):
+            return False
+        if position is not None:
+            hold(conn, position)
+    return True
+
+
+def take(conn: Connection, store: Store, fill: Fill) -> bool:
+    """Record a fill within the transaction of `conn`; False if it is known."""
+    query = select(_TABLE.c.bot, _TABLE.c.decision_id, _TABLE.c.status, _TABLE.c.quantity)
+    order = conn.execute(query.where(_TABLE.c.id == fill.order_id).with_for_update()).first()
+    if order is None or order.decision_id != fill.decision_id:
+        raise IntegrityError(f"fill {fill.id}: there is no order {fill.order_id!r} of its decision")
+    new = tables.insert(conn, tables.fills).values(fill.model_dump()).on_conflict_do_nothing()
+    if conn.execute(new.returning(tables.fills.c.id)).first() is None:
+        return False
+    filled = _filled(conn, fill.order_id)
+    if order.status == "cancelled" or filled > order.quantity:
+        raise IntegrityError(
+            f"fill {fill.id}: {filled} of {order.quantity} ordered by {fill.order_id} "
+            f"({order.status}); compare with the broker's account before trading on"
+        )
+    if filled == order.quantity:
+        conn.execute(update(_TABLE).where(_TABLE.c.id == fill.order_id).values(status="filled"))
+    body = fill.model_dump(mode="json")
+    extend(conn, store, [Entry(order.bot, "fill", body, fill.id)], fill.at)
+    return True
+
+
+def hold(conn: Connection, position: Position) -> None:
+    """Write an open position, new or changed, and set its reservation to the risk it has left."""
+    named = ("id", "decision_id", "bot", "symbol", "quantity", "opened_at")
+    row = {name: getattr(position, name) for name in named} | {"body": canonical(position)}
+    upsert = tables.insert(conn, tables.positions).values(row)
+    changed = {name: upsert.excluded[name] for name in ("quantity", "body")}
+    conn.execute(upsert.on_conflict_do_update(index_elements=["id"], set_=changed))
+    exposure.adjust(conn, {position.decision_id: position.risk})

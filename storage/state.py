@@ -1,0 +1,86 @@
+"""Small state that must outlive a process: capital, accounts, heartbeats, what awaits an outcome.
+
+Each key holds one JSON value and a revision that rises with every change.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import delete, select
+
+from domain.errors import Transient
+from domain.values import canonical
+from storage import tables
+from storage.engine import Store, reading, writing
+
+_TABLE = tables.state
+
+
+class Kept(NamedTuple):
+    """A value and the revision it has."""
+
+    revision: int
+    body: Any
+
+
+def get(store: Store, key: str) -> Kept | None:
+    """Return what is kept under a key, or None."""
+    with reading(store) as conn:
+        row = conn.execute(select(_TABLE).where(_TABLE.c.key == key)).first()
+    return None if row is None else Kept(row.revision, json.loads(row.body))
+
+
+def listing(store: Store, prefix: str) -> dict[str, Kept]:
+    """Return everything whose key starts with `prefix`, by key."""
+    query = select(_TABLE).where(_TABLE.c.key.startswith(prefix, autoescape=True))
+    with reading(store) as conn:
+        rows = conn.execute(query.order_by(_TABLE.c.key)).all()
+    return {row.key: Kept(row.revision, json.loads(row.body)) for row in rows}
+
+
+def put(store: Store, key: str, body: Any, expected: int | None = None) -> int:
+    """Keep a value and return its new revision.
+
+    Parameters
+    ----------
+    expected
+        The revision it must have now, 0 for none at all; None writes whatever is there.
+
+    Raises
+    ------
+    Transient
+        Somebody else changed it meanwhile: read again, and decide again.
+    """
+    text = canonical(body)
+    with writing(store) as conn:
+        new = tables.insert(conn, _TABLE).values(key=key, revision=1, body=text)
+        changed = {"revision": _TABLE.c.revision + 1, "body": text}
+        match = None if expected is None else _TABLE.c.revision == expected
+        if expected == 0:
+            kept = new.on_conflict_do_nothing()
+        else:
+            kept = new.on_conflict_do_update(index_elements=["key"], set_=changed, where=match)
+        revision = conn.execute(kept.returning(_TABLE.c.revision)).scalar()
+        if revision is None or (expected is not None and revision != expected + 1):
+            raise Transient(f"{key} is not at revision {expected}: read it again")
+    return revision
+
+
+def put_many(store: Store, bodies: Mapping[str, Any]) -> None:
+    """Keep many values in one transaction, whatever was there."""
+    if not bodies:
+        return
+    rows = [
+        {"key": key, "revision": 1, "body": canonical(body)} for key, body in sorted(bodies.items())
+    ]
+    with writing(store) as conn:
+        new = tables.insert(conn, _TABLE)
+        changed = {"revision": _TABLE.c.revision + 1, "body": new.excluded.body}
+        conn.execute(new.on_conflict_do_update(index_elements=["key"], set_=changed), rows)
+
+
+def drop(store: Store, keys: Sequence[str]) -> None:
+    """Forget keys; those that are not there change nothing."""
+    with writing(store) as conn:
+        conn.execute(delete(_TABLE).where(_TABLE.c.key.in_(keys)))

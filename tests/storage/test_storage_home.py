@@ -1,0 +1,60 @@
+"""Putting the record of a home aside for the next."""
+
+from collections.abc import Callable
+
+import pytest
+
+from domain import examples
+from domain.errors import Refused
+from domain.settings import Settings
+from storage import artifacts, audit, backup, decisions, home, switches
+from storage.engine import Store
+from tests.storage.made import AT, DAY, anything, want
+
+
+def test_an_empty_home_has_nothing_to_put_aside(settings: Settings, store: Store) -> None:
+    if store.file is None:
+        assert home.archive(settings) == (None, ())
+        return
+    store.close()
+    store.file.unlink()
+    assert home.archive(settings) == (None, ())
+
+
+def test_a_record_is_put_aside_whole_and_the_key_stays(
+    lite: Store, opened: Callable[..., Store]
+) -> None:
+    settings = Settings(home=lite.home)
+    decisions.seal(lite, [want()], anything, AT)
+    artifacts.put(lite, b"a model")
+    audit.checkpoint(lite, AT)
+    backup.backup(lite)
+    person = switches.throw(lite, examples.switch())
+    switches.throw(lite, examples.switch(human=False, expires_at=AT + DAY))
+    lite.close()
+    aside, latches = home.archive(settings)
+    assert latches == (person,)
+    assert aside == lite.home / "archive" / "0001"
+    assert {path.name for path in aside.iterdir()} == {
+        "omega.db",
+        "checkpoints.jsonl",
+        "artifacts",
+        "backup",
+    }
+    fresh = opened(settings)
+    assert fresh.key == lite.key
+    assert decisions.listing(fresh) == []
+    old = Settings(home=lite.home, database_url=f"sqlite:///{aside / 'omega.db'}")
+    assert len(decisions.listing(opened(old))) == 1
+    fresh.close()
+    assert home.archive(settings)[0] == lite.home / "archive" / "0002"
+
+
+@pytest.mark.postgres
+def test_a_server_that_holds_decisions_is_not_mixed_with_another_record(
+    store: Store, settings: Settings
+) -> None:
+    decisions.seal(store, [want()], anything, AT)
+    if store.file is None:
+        with pytest.raises(Refused, match="holds 1 decisions"):
+            home.archive(settings)
