@@ -1,0 +1,1 @@
+"""How models come to be trusted: labels, splits, measures, training, promotion, feedback."""

@@ -1,0 +1,258 @@
+"""From the trees of any training library to one exact ONNX graph.
+
+The converter libraries are not used. They round double thresholds to the nearest float32, which
+sends a row that lies on a threshold down the other branch; and they fail on two of the three
+libraries here. Rounding thresholds *down* makes ``x <= t`` exact for every float32 ``x``.
+
+Binary classification only. What this cannot say exactly it refuses: boosters with dropout (DART),
+categorical splits, zeros that count as missing, linear leaves, several outputs.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from domain.errors import ModelError
+from domain.values import FloatArray
+
+if TYPE_CHECKING:
+    import lightgbm as lgb
+    import xgboost as xgb
+    from onnx import NodeProto
+    from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+
+OPSET = 17
+OPSET_ML = 3
+IR_VERSION = 9
+
+
+class Tree(NamedTuple):
+    """One tree as arrays over its N nodes, node 0 being the root.
+
+    `left` is -1 at a leaf, and there `value` counts; elsewhere `feature` and `threshold` do.
+    """
+
+    feature: NDArray[np.int64]
+    threshold: FloatArray
+    left: NDArray[np.int64]
+    right: NDArray[np.int64]
+    value: FloatArray
+    missing_left: NDArray[np.bool_]
+
+
+class Forest(NamedTuple):
+    """Trees whose leaves add up, with `bias`, to the log-odds of class 1.
+
+    `strict` forests go left where ``x < threshold``, others where ``x <= threshold``.
+    """
+
+    n_features: int
+    bias: float
+    strict: bool
+    trees: tuple[Tree, ...]
+
+    def to_onnx(self) -> bytes:
+        """Return a graph from float32 ``x`` (n, F) to float32 ``y`` (n, 1), the probability."""
+        from onnx import TensorProto, helper
+
+        nodes = [_ensemble(self), helper.make_node("Sigmoid", ["odds"], ["y"])]
+        x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", self.n_features])
+        y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", 1])
+        opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", OPSET_ML)]
+        graph = helper.make_graph(nodes, "forest", [x], [y])
+        model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
+        return bytes(model.SerializeToString(deterministic=True))
+
+
+def floor32(thresholds: ArrayLike) -> NDArray[np.float32]:
+    """Return the largest float32 that is no larger than each threshold.
+
+    For float32 ``x``, ``x <= t`` holds exactly where ``x <= floor32(t)`` does.
+
+    Examples
+    --------
+    >>> float(np.float32(0.1)) > 0.1 > float(floor32(0.1))
+    True
+    """
+    exact = np.asarray(thresholds, np.float64)
+    with np.errstate(over="ignore"):
+        near = exact.astype(np.float32)
+    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
+
+
+def _ensemble(forest: Forest) -> NodeProto:
+    """Return the tree node. Attributes are filled directly: the helper checks every number."""
+    from onnx import AttributeProto, helper
+
+    trees = forest.trees
+    sizes = [len(tree.left) for tree in trees]
+    tree_ids = np.repeat(np.arange(len(trees)), sizes)
+    node_ids = np.concatenate([np.arange(size) for size in sizes])
+    left, right, feature = (_joined(trees, f) for f in ("left", "right", "feature"))
+    leaf = left < 0
+    exact = np.concatenate([tree.threshold for tree in trees])
+    threshold = exact.astype(np.float32) if forest.strict else floor32(exact)
+    branch = b"BRANCH_LT" if forest.strict else b"BRANCH_LEQ"
+    integers = {
+        "nodes_treeids": tree_ids,
+        "nodes_nodeids": node_ids,
+        "nodes_featureids": np.where(leaf, 0, feature),
+        "nodes_truenodeids": np.where(leaf, 0, left),
+        "nodes_falsenodeids": np.where(leaf, 0, right),
+        "nodes_missing_value_tracks_true": ~leaf & _joined(trees, "missing_left"),
+        "target_treeids": tree_ids[leaf],
+        "target_nodeids": node_ids[leaf],
+        "target_ids": np.zeros(int(leaf.sum())),
+    }
+    floats = {
+        "base_values": np.array([forest.bias]),
+        "nodes_values": np.where(leaf, np.float32(0), threshold),
+        "target_weights": np.concatenate([tree.value for tree in trees])[leaf],
+    }
+    node = helper.make_node(
+        "TreeEnsembleRegressor",
+        ["x"],
+        ["odds"],
+        domain="ai.onnx.ml",
+        n_targets=1,
+        aggregate_function="SUM",
+        post_transform="NONE",
+    )
+    for name, values in integers.items():
+        attribute = AttributeProto(name=name, type=AttributeProto.INTS)
+        attribute.ints.extend(values.astype(np.int64).tolist())
+        node.attribute.append(attribute)
+    for name, values in floats.items():
+        attribute = AttributeProto(name=name, type=AttributeProto.FLOATS)
+        attribute.floats.extend(values.astype(np.float32).tolist())
+        node.attribute.append(attribute)
+    modes = AttributeProto(name="nodes_modes", type=AttributeProto.STRINGS)
+    modes.strings.extend([b"LEAF" if end else branch for end in leaf.tolist()])
+    node.attribute.append(modes)
+    return node
+
+
+def _joined(trees: Iterable[Tree], field: str) -> NDArray[Any]:
+    return np.concatenate([getattr(tree, field) for tree in trees])
+
+
+def _refuse(what: str, found: object) -> None:
+    if found:
+        raise ModelError(f"{what} cannot be exported exactly; train without it")
+
+
+def from_xgboost(booster: xgb.Booster) -> Forest:
+    """Read an XGBoost booster with objective ``binary:logistic``, all its trees."""
+    learner = json.loads(bytes(booster.save_raw("json")))["learner"]
+    gradient, parameters = learner["gradient_booster"], learner["learner_model_param"]
+    _refuse(f"booster {gradient['name']!r}", gradient["name"] != "gbtree")
+    objective = learner["objective"]["name"]
+    _refuse(f"objective {objective!r}", objective != "binary:logistic")
+    trees = gradient["model"]["trees"]
+    _refuse("a categorical split", any(any(tree["split_type"]) for tree in trees))
+    base = float(np.ravel(json.loads(parameters["base_score"]))[0])
+    return Forest(
+        n_features=int(parameters["num_feature"]),
+        bias=float(np.log(base / (1 - base))),
+        strict=True,
+        trees=tuple(
+            Tree(
+                feature=np.array(tree["split_indices"]),
+                threshold=np.array(tree["split_conditions"]),
+                left=np.array(tree["left_children"]),
+                right=np.array(tree["right_children"]),
+                value=np.array(tree["split_conditions"]),  # XGBoost keeps leaf values here
+                missing_left=np.array(tree["default_left"]).astype(bool),
+            )
+            for tree in trees
+        ),
+    )
+
+
+def from_lightgbm(booster: lgb.Booster) -> Forest:
+    """Read a LightGBM booster with objective ``binary``, up to its best iteration."""
+    model = booster.dump_model()
+    _refuse(f"objective {model['objective']!r}", model["objective"] != "binary sigmoid:1")
+    _refuse("a random forest", model["average_output"])
+    _refuse("dart", booster.params.get("boosting", booster.params.get("boosting_type")) == "dart")
+    return Forest(
+        n_features=int(model["max_feature_idx"]) + 1,
+        bias=0.0,
+        strict=False,
+        trees=tuple(_lightgbm_tree(info["tree_structure"]) for info in model["tree_info"]),
+    )
+
+
+def _lightgbm_tree(root: Mapping[str, Any]) -> Tree:
+    """Number the nodes of a nested tree in the order they are met, parents first."""
+    rows: list[tuple[int, float, int, int, float, bool]] = []
+
+    def visit(node: Mapping[str, Any]) -> int:
+        place = len(rows)
+        rows.append((0, 0.0, -1, -1, float(node.get("leaf_value", 0.0)), False))
+        if "split_feature" in node:
+            kind, threshold = node["missing_type"], float(node["threshold"])
+            _refuse("a categorical split", node["decision_type"] != "<=")
+            _refuse("zero_as_missing", kind == "Zero")
+            # Without missing values in training LightGBM reads NaN as 0.
+            missing_left = bool(node["default_left"]) if kind == "NaN" else threshold >= 0
+            left, right = visit(node["left_child"]), visit(node["right_child"])
+            feature = int(node["split_feature"])
+            rows[place] = (feature, threshold, left, right, 0.0, missing_left)
+        else:
+            _refuse("a linear leaf", "leaf_coeff" in node)
+        return place
+
+    visit(root)
+    return Tree(*(np.array(column) for column in zip(*rows, strict=True)))
+
+
+def from_histogram(model: HistGradientBoostingClassifier) -> Forest:
+    """Read scikit-learn's histogram boosting, two classes."""
+    _refuse("several classes", model.n_trees_per_iteration_ != 1)
+    nodes = [predictor.nodes for (predictor,) in model._predictors]
+    _refuse("a categorical split", any(node["is_categorical"].any() for node in nodes))
+
+    def read() -> Iterator[Tree]:
+        for node in nodes:
+            leaf = node["is_leaf"].astype(bool)
+            yield Tree(
+                feature=node["feature_idx"].astype(np.int64),
+                threshold=node["num_threshold"],
+                left=np.where(leaf, -1, node["left"].astype(np.int64)),
+                right=node["right"].astype(np.int64),
+                value=node["value"],
+                missing_left=node["missing_go_to_left"].astype(bool),
+            )
+
+    bias = float(np.ravel(model._baseline_prediction)[0])
+    return Forest(int(model.n_features_in_), bias, strict=False, trees=tuple(read()))
+
+
+def from_gradient(model: GradientBoostingClassifier) -> Forest:
+    """Read scikit-learn's classic boosting, two classes, started at the prior."""
+    _refuse("several classes", model.n_classes_ != 2)
+    _refuse(f"loss {model.loss!r}", model.loss != "log_loss")
+    _refuse("an initial estimator", model.init is not None)
+
+    def read() -> Iterator[Tree]:
+        for stage in chain.from_iterable(model.estimators_):
+            tree = stage.tree_
+            yield Tree(
+                feature=tree.feature,
+                threshold=tree.threshold,
+                left=tree.children_left,
+                right=tree.children_right,
+                value=tree.value[:, 0, 0] * model.learning_rate,
+                missing_left=tree.missing_go_to_left.astype(bool),
+            )
+
+    prior = float(model.init_.class_prior_[1])
+    bias = float(np.log(prior / (1 - prior)))
+    return Forest(int(model.n_features_in_), bias, strict=False, trees=tuple(read()))

@@ -1,0 +1,139 @@
+"""The champions, in memory, and how they are kept current."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import numpy as np
+
+from domain.decision import Context, Prediction
+from domain.errors import DataError, IntegrityError, ModelError
+from domain.version import Version
+from models.base import FROM_TRADE, Artifact
+from models.onnx import Served
+
+
+class Loader(Protocol):
+    """Where champions come from. `models` knows no database; it is handed one of these."""
+
+    def epoch(self) -> int:
+        """Return a number that rises whenever any champion changes. Asked at every answer."""
+
+    def champion(self, model: str) -> Version | None:
+        """Return the champion of a model, None while it has none."""
+
+    def artifact(self, version: Version) -> bytes:
+        """Return an artifact's bytes; `IntegrityError` if they are not those that were stored."""
+
+
+class Champions:
+    """Answers of the champions, for one process.
+
+    At each answer the loader's epoch is compared; when it has moved, the champions that changed
+    are built, tested on their golden rows and only then put in the place of their predecessors.
+    One that fails leaves its predecessor in place and the reason in `refused`. A model that has
+    no champion any more stops answering.
+
+    A `Transient` error of the loader passes through, and the next answer tries again.
+
+    Parameters
+    ----------
+    loader
+        Where champions come from.
+    schema_hash
+        Given the names of market features, the hash of how they are computed today. With it, an
+        artifact that was trained on features computed in another way is refused.
+    """
+
+    def __init__(
+        self, loader: Loader, schema_hash: Callable[[tuple[str, ...]], str] | None = None
+    ) -> None:
+        self.refused: dict[str, str] = {}
+        """Model to the reason why its registered champion is not the one that answers."""
+        self._loader = loader
+        self._schema_hash = schema_hash
+        self._epoch: int | None = None
+        self._ready: dict[str, Served] = {}
+        self._asked: frozenset[str] = frozenset()
+
+    def versions(self) -> dict[str, str]:
+        """Return model to version of the champions that answer now."""
+        return {name: served.version for name, served in self._ready.items()}
+
+    def needs(self, models: tuple[str, ...]) -> frozenset[str]:
+        """Return the market features that the champions of these models are asked with."""
+        self._refresh(models)
+        ready = (self._ready[name] for name in models if name in self._ready)
+        return frozenset(f for served in ready for f in served.artifact.features) - FROM_TRADE
+
+    def answer(self, context: Context) -> tuple[Prediction, ...]:
+        """Return one prediction for each model of the bot, in its order.
+
+        A model abstains (probability None, with the reason) when it has no champion, when one of
+        its features is unknown, and when its answer is no probability.
+        """
+        self._refresh(context.bot.models)
+        known = context.features | context.bot.facts()
+        distance = context.bot.distance
+        return tuple(self._ask(name, known, distance) for name in context.bot.models)
+
+    def _ask(
+        self, name: str, known: dict[str, float], distance: float | None
+    ) -> Prediction:
+        served = self._ready.get(name)
+        if served is None:
+            why = self.refused.get(name, f"no champion; train one with `omega train {name}`")
+            return Prediction(
+                model=name, version="none", target="none", probability=None, reason=why
+            )
+        artifact = served.artifact
+        said: dict[str, Any] = {
+            "model": name,
+            "version": served.version,
+            "target": artifact.target,
+        }
+        missing = [feature for feature in artifact.features if feature not in known]
+        if missing:
+            why = f"unknown: {', '.join(missing)}"
+            return Prediction(**said, probability=None, reason=why)
+        row = np.array([[known[feature] for feature in artifact.features]], np.float32)
+        try:
+            probability = float(served.predict(row)[0])
+        except (ModelError, DataError) as error:
+            return Prediction(**said, probability=None, reason=str(error))
+        return Prediction(**said, probability=probability, facts=artifact.about(distance))
+
+    def _refresh(self, models: tuple[str, ...]) -> None:
+        epoch = self._loader.epoch()
+        asked = self._asked.union(models)
+        if epoch == self._epoch and asked == self._asked:
+            return
+        ready, refused = dict(self._ready), dict(self.refused)
+        for name in asked if epoch != self._epoch else asked - self._asked:
+            refused.pop(name, None)
+            version = self._loader.champion(name)
+            if version is None:
+                ready.pop(name, None)
+            elif name not in ready or ready[name].version != version.version:
+                try:
+                    ready[name] = self._build(version)
+                except (ModelError, IntegrityError, DataError) as error:
+                    refused[name] = f"{version.version}: {error}"
+        # Only now, and each in one step: other threads see the old champions or the new ones.
+        self._ready, self.refused = ready, refused
+        self._epoch, self._asked = epoch, asked
+
+    def _build(self, version: Version) -> Served:
+        content = self._loader.artifact(version)
+        served = Served(Artifact.from_bytes(content, version.sha256))
+        artifact = served.artifact
+        if (artifact.model, served.version) != (version.model, version.version):
+            raise IntegrityError(
+                f"the artifact is {artifact.model} {served.version}, "
+                f"not {version.model} {version.version}"
+            )
+        if self._schema_hash is not None:
+            market = tuple(name for name in artifact.features if name not in FROM_TRADE)
+            if artifact.schema_hash != self._schema_hash(market):
+                raise ModelError("its features are computed in another way today; train it again")
+        served.self_test()
+        return served

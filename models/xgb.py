@@ -1,0 +1,50 @@
+"""The ensemble's XGBoost member: which way will this stock go."""
+
+from typing import ClassVar
+
+from models.base import Target
+from models.boosting import XGBoosted
+
+CLOSE_ONLY = (
+    "return_1d",
+    "return_3d",
+    "return_5d",
+    "return_10d",
+    "return_20d",
+    "sma_ratio_20",
+    "sma_ratio_50",
+    "ema_ratio_21",
+    "drawdown_60",
+    "rsi_2",
+    "rsi_14",
+    "macd_histogram",
+    "bollinger_b",
+    "close_range_14",
+    "volatility_20",
+    "volatility_ratio_5_60",
+    "zscore_50",
+    "beta_60",
+    "correlation_60",
+    "vix",
+)
+"""Features of a stock that need its closes and the VIX, and at most sixty bars of them."""
+
+
+class Xgb(XGBoosted):
+    """The chance that a stock closes higher five sessions on, all stocks learned together."""
+
+    name = "xgb"
+    title = "XGBoost"
+    features = CLOSE_ONLY
+    target = Target("rises", horizon=5, universe="stocks")
+    min_samples = 1000
+    retrain = "0 18 * * sun"
+    rounds = 60
+    parameters: ClassVar[dict[str, float]] = {
+        "max_depth": 3,
+        "learning_rate": 0.05,
+        "min_child_weight": 100.0,
+        "subsample": 0.5,
+        "colsample_bytree": 0.5,
+        "lambda": 10.0,
+    }
