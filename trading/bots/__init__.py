@@ -1,0 +1,1 @@
+"""The bots of the desk, as data: one file each, and the catalog."""

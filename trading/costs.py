@@ -1,0 +1,40 @@
+"""What trading costs: fees, and the part of the spread that a marketable order gives away."""
+
+from domain.book import Costs
+from domain.values import Dollars, Points
+
+MULTIPLIER = 100.0
+"""Dollars per point of one index option."""
+FULL_SPREAD_AT = 4500.0
+"""Level of the index at which the spread of an option was measured; below it is narrower."""
+
+
+def option_costs(legs: int, spot: Points, costs: Costs, multiplier: float = MULTIPLIER) -> Dollars:
+    """Return what one unit of a structure costs to open, or to close, in dollars.
+
+    Parameters
+    ----------
+    legs
+        Options per unit, whichever way they are traded.
+    spot
+        Level of the underlying, in points.
+
+    Examples
+    --------
+    >>> round(option_costs(4, 5000.0, Costs()), 2)
+    60.0
+    >>> round(option_costs(4, 2250.0, Costs()), 2)
+    30.0
+    """
+    return costs.option_leg * legs * min(spot / FULL_SPREAD_AT, 1.0) * multiplier
+
+
+def share_costs(price: Points, costs: Costs) -> Dollars:
+    """Return what one share costs to buy, or to sell, beside its price: slippage and commission.
+
+    Examples
+    --------
+    >>> round(share_costs(200.0, Costs()), 2)
+    0.3
+    """
+    return price * (costs.share_slippage + costs.share_commission)

@@ -1,0 +1,1 @@
+"""When to enter, and with what: pure functions of a context."""

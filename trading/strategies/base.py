@@ -1,0 +1,44 @@
+"""What a strategy is: when to enter, and what would be traded."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pydantic import Field
+
+from domain.decision import Context, Proposal
+from domain.values import Action, Value
+
+
+class Setup(Value):
+    """Whether this bar is one to enter on, by the strategy's own rules, before any model is heard.
+
+    `score` counts the conditions that hold, and is None where nothing is counted. `evidence` has
+    every condition as 0 or 1, and the numbers behind it.
+    """
+
+    action: Action
+    score: int | None = None
+    reason: str
+    evidence: dict[str, float] = Field(default_factory=dict)
+
+
+class Strategy(NamedTuple):
+    """Two pure functions and the features that they read.
+
+    Parameters
+    ----------
+    setup
+        Says whether to enter. Raises `FeatureMismatch` naming a feature that it needs and that
+        is unknown.
+    propose
+        ``propose(context, structure, distance)`` says what would be traded, per unit; structure
+        and distance default to the bot's own. Raises `DataError` when there is nothing to price
+        it with.
+    features
+        What `setup` and `propose` read of the context.
+    """
+
+    title: str
+    setup: Callable[[Context], Setup]
+    propose: Callable[[Context, str | None, float | None], Proposal]
+    features: tuple[str, ...] = ()

@@ -1,0 +1,34 @@
+"""Every strategy there is.
+
+To add a strategy, write ``trading/strategies/<name>.py`` with a pure `setup` and `propose` and add
+a line here; a bot then trades it by name.
+"""
+
+from domain.decision import Context, Proposal
+from domain.errors import Refused
+from trading.strategies import condor, score
+from trading.strategies.base import Setup, Strategy
+
+CATALOG: dict[str, Strategy] = {
+    "condor": Strategy("Sell premium", condor.setup, condor.propose, condor.FEATURES),
+    "score": Strategy("Adaptive momentum", score.setup, score.propose, score.FEATURES),
+}
+
+
+def find(name: str) -> Strategy:
+    """Return a strategy by name; `Refused`, with the names there are, if there is none."""
+    if name not in CATALOG:
+        raise Refused(f"there is no strategy {name!r}; there are {', '.join(CATALOG)}")
+    return CATALOG[name]
+
+
+def setup(context: Context) -> Setup:
+    """Return what the bot's own strategy says of this bar."""
+    return find(context.bot.strategy).setup(context)
+
+
+def propose(
+    context: Context, structure: str | None = None, distance: float | None = None
+) -> Proposal:
+    """Return what the bot would trade, per unit; see `Strategy.propose`."""
+    return find(context.bot.strategy).propose(context, structure, distance)

@@ -1,0 +1,1 @@
+"""Option structures as tables of legs."""

@@ -1,0 +1,155 @@
+"""What a structure is: a table of legs, placed around the spot."""
+
+from itertools import pairwise
+from math import ceil, floor
+from typing import Literal, NamedTuple
+
+from domain.bot import Factor
+from domain.errors import DataError, SettingsError
+from domain.market import Leg, Right, Surface
+from domain.values import Action, Points
+from market.pricing import price_at, smile
+
+Legs = tuple[Leg, ...]
+
+ON_THE_GRID = 1e-9
+"""Part of a strike step by which rounding may be out."""
+
+
+class Row(NamedTuple):
+    """One leg of a structure.
+
+    The short strike of a side lies the bot's distance away from spot; `wings` counts the wings
+    from there to this leg, outward positive.
+    """
+
+    right: Right
+    quantity: Literal[-1, 1]
+    side: Literal[-1, 1]
+    """-1 below spot, 1 above."""
+    wings: int
+
+
+class Structure(NamedTuple):
+    """An option structure whose worst loss is limited.
+
+    `action` is SELL where it brings a credit and BUY where it takes a debit; `factor` and `side`
+    say what it earns by.
+    """
+
+    title: str
+    action: Action
+    factor: Factor
+    side: Literal[-1, 1]
+    rows: tuple[Row, ...]
+
+
+def place(
+    structure: Structure,
+    spot: Points,
+    expected_move: Points,
+    distance: float,
+    wing: Points,
+    step: Points,
+) -> Legs:
+    """Return the legs of a structure around a spot, lowest strike first.
+
+    Short strikes are ``spot -+ distance * expected_move``, rounded outward (down below spot, up
+    above it) to a multiple of `step`: a strike is never nearer than asked. The long strike of a
+    credit lies one wing further out, that of a debit one wing further in.
+
+    Raises
+    ------
+    SettingsError
+        A distance below 0, or a wing that is no multiple of the step.
+    DataError
+        The spot or the move is unknown, or too small for such strikes.
+    """
+    if not (step > 0 and wing > 0 and abs(wing / step - round(wing / step)) < ON_THE_GRID):
+        raise SettingsError(f"a wing of {wing} is no multiple of the strike step {step}")
+    if not distance >= 0:
+        raise SettingsError(f"a distance of {distance} expected moves is below 0")
+    if not (spot > 0 and expected_move > 0):
+        raise DataError(f"no strikes around spot {spot} with an expected move of {expected_move}")
+    away = distance * expected_move
+    short = {
+        -1: floor((spot - away) / step + ON_THE_GRID) * step,
+        1: ceil((spot + away) / step - ON_THE_GRID) * step,
+    }
+    strikes = [short[row.side] + row.side * row.wings * wing for row in structure.rows]
+    if min(strikes) <= 0:
+        raise DataError(f"a strike of {min(strikes)}: spot {spot} is too low for wings of {wing}")
+    legs = [
+        Leg(right=row.right, strike=float(strike), quantity=row.quantity)
+        for row, strike in zip(structure.rows, strikes, strict=True)
+    ]
+    return tuple(sorted(legs, key=lambda leg: leg.strike))
+
+
+def value(legs: Legs, surface: Surface, horizon: float) -> Points:
+    """Return what holding the legs is worth `horizon` sessions before expiry, at mid.
+
+    Positive for an asset, negative for a liability: a short condor is worth less than nothing.
+    """
+    cut = smile(surface, horizon)
+    return sum(leg.quantity * price_at(cut, leg.right, leg.strike) for leg in legs)
+
+
+def payoff(legs: Legs, spot: Points) -> Points:
+    """Return what the legs are worth at expiry.
+
+    Examples
+    --------
+    >>> from domain.examples import proposal
+    >>> payoff(proposal().legs, 2400.0), payoff(proposal().legs, 2435.0)
+    (0.0, -10.0)
+    """
+    return sum(
+        leg.quantity * max(0.0, spot - leg.strike if leg.right is Right.CALL else leg.strike - spot)
+        for leg in legs
+    )
+
+
+def extremes(legs: Legs) -> tuple[Points, Points]:
+    """Return the least and the most that the legs can be worth at expiry.
+
+    The pay-off is straight between strikes, so it is at a strike or at zero that it is extreme.
+
+    Raises
+    ------
+    SettingsError
+        Calls are sold that no bought call covers, or bought and not sold: there is no bound.
+    """
+    if sum(leg.quantity for leg in legs if leg.right is Right.CALL):
+        raise SettingsError("calls bought and sold do not balance; the pay-off has no bound")
+    worths = [payoff(legs, spot) for spot in (0.0, *(leg.strike for leg in legs))]
+    return min(worths), max(worths)
+
+
+def break_evens(legs: Legs, entry: Points) -> tuple[Points, ...]:
+    """Return the spots at which the legs, held to expiry, give back what they brought or cost.
+
+    Parameters
+    ----------
+    entry
+        Points per unit, a credit positive, a debit negative; net of costs if the answer shall be.
+
+    Returns
+    -------
+    tuple
+        Rising; empty where the trade wins or loses at every spot.
+
+    Examples
+    --------
+    >>> from domain.examples import proposal
+    >>> break_evens(proposal().legs, 5.0)
+    (2335.0, 2430.0)
+    """
+    extremes(legs)
+    spots = (0.0, *sorted({leg.strike for leg in legs}))
+    results = [(spot, payoff(legs, spot) + entry) for spot in spots]
+    return tuple(
+        left + (right - left) * before / (before - after)
+        for (left, before), (right, after) in pairwise(results)
+        if (before < 0) != (after < 0)
+    )

@@ -1,0 +1,94 @@
+"""Every structure by name, and a proposal made of one."""
+
+from domain.book import Costs
+from domain.bot import Bot
+from domain.decision import Proposal
+from domain.errors import DataError, SettingsError
+from domain.market import Surface
+from domain.values import Points
+from market.pricing import expected_move as implied_move
+from trading.costs import MULTIPLIER, option_costs
+from trading.structures.base import Legs, Structure, extremes, place, value
+from trading.structures.condor import IRON_CONDOR
+from trading.structures.verticals import BEAR_CALL, BEAR_PUT, BULL_CALL, BULL_PUT
+
+CATALOG: dict[str, Structure] = {
+    "iron_condor": IRON_CONDOR,
+    "bull_put": BULL_PUT,
+    "bear_call": BEAR_CALL,
+    "bull_call": BULL_CALL,
+    "bear_put": BEAR_PUT,
+}
+
+
+def structure(name: str) -> Structure:
+    """Return a structure by name; `SettingsError` names the known ones."""
+    if name not in CATALOG:
+        raise SettingsError(f"unknown structure {name!r}; known: {', '.join(CATALOG)}")
+    return CATALOG[name]
+
+
+def legs(
+    name: str, spot: Points, expected_move: Points, distance: float, wing: Points, step: Points
+) -> Legs:
+    """Return the legs of a structure by name; see `trading.structures.base.place`.
+
+    Examples
+    --------
+    >>> [leg.strike for leg in legs("iron_condor", 2383.0, 36.9, 1.0, 25.0, 5.0)]
+    [2320.0, 2345.0, 2420.0, 2445.0]
+    """
+    return place(structure(name), spot, expected_move, distance, wing, step)
+
+
+def propose(
+    name: str, bot: Bot, surface: Surface, horizon: int, vix: float, costs: Costs
+) -> Proposal:
+    """Return one unit of a structure for a bot, priced at mid on a surface.
+
+    Parameters
+    ----------
+    bot
+        Gives distance, wing and strike step.
+    horizon
+        Sessions until it expires, at least 1.
+    vix
+        In points; the distance is counted in the moves it implies.
+    costs
+        Charged twice, in and out, and both times at today's spot. `max_loss` and `max_gain` are
+        what remains at the worst and the best spot at expiry after them.
+
+    Raises
+    ------
+    SettingsError
+        The structure is unknown, or the bot lacks a number that it needs.
+    DataError
+        VIX or the surface is unknown or impossible.
+    """
+    shape = structure(name)
+    if bot.distance is None or bot.wing is None or bot.strike_step is None:
+        raise SettingsError(f"{bot.name} needs distance, wing and strike_step to trade {name}")
+    if not vix > 0:
+        raise DataError(f"VIX is {vix}; a number above 0 is needed to place the strikes of {name}")
+    if horizon < 1:
+        raise SettingsError(f"{name} over {horizon} sessions; the horizon must be at least 1")
+    move = implied_move(surface.spot, vix, horizon)
+    chosen = place(shape, surface.spot, move, bot.distance, bot.wing, bot.strike_step)
+    entry = -value(chosen, surface, horizon)
+    worst, best = extremes(chosen)
+    both_ways = 2 * option_costs(len(chosen), surface.spot, costs)
+    return Proposal(
+        structure=name,
+        action=shape.action,
+        factor=shape.factor,
+        side=shape.side,
+        legs=chosen,
+        entry=entry,
+        max_loss=both_ways - (entry + worst) * MULTIPLIER,
+        max_gain=(entry + best) * MULTIPLIER - both_ways,
+        costs=both_ways,
+        multiplier=MULTIPLIER,
+        horizon=horizon,
+        distance=bot.distance,
+        simulated=surface.label if surface.label.startswith("simulated") else "",
+    )
