@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Literal
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from domain.bot import Factor
 from domain.values import Dollars, Fraction, Value
@@ -123,6 +123,18 @@ class Limits(Value):
     """Age of the newest bar, past the moment it was due, that is still fresh."""
 
 
+class Costs(Value):
+    """What trading costs. On by default; a replay without costs must say so.
+
+    Options: points per leg and side, fees included, scaled by min(spot/4500, 1) (half the median
+    quoted spread of 21 chain dates plus fees). Shares: fractions of the price, each side.
+    """
+
+    option_leg: float = Field(0.15, ge=0)
+    share_slippage: float = Field(0.0005, ge=0)
+    share_commission: float = Field(0.001, ge=0)
+
+
 class Book(Value):
     """The state of one bot's money, and of the whole desk's risk, before a decision.
 
@@ -143,3 +155,5 @@ class Book(Value):
     """Of every bot of the desk."""
     allocation: Fraction
     """Thompson's share of the desk's capital for this bot, sampled once a day."""
+    bots: int = Field(1, ge=1)
+    """How many bots share the desk's capital; an equal share is 1/bots."""

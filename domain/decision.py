@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import AwareDatetime, Field
 
-from domain.book import Book, Limits, Switches
+from domain.book import Book, Costs, Limits, Switches
 from domain.bot import Bot, Factor
 from domain.market import Leg, Regime, Surface
 from domain.values import Action, Dollars, Env, Points, Probability, Scale, Value, digest
@@ -83,6 +83,7 @@ class Context(Value):
     book: Book
     switches: Switches
     limits: Limits = Limits()
+    costs: Costs = Costs()
     correlations: dict[str, float] = {}
     """Of this symbol's factor with that of each exposure, by exposure id."""
     champions: dict[str, str] = {}

@@ -3,9 +3,8 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain.book import Book, Exposure, Switch
+from domain.book import Book, Exposure, Mode, Scope, Switch
 from domain.book import KillCode as Code
-from domain.book import Mode, Scope
 from domain.bot import Bot, Factor
 from domain.decision import Context, Draft, Prediction, Proposal, Verdict, decision_id
 from domain.market import Leg, Regime, Right, Surface, Trend, Vol
@@ -128,7 +127,9 @@ def proposal(**fields: Any) -> Proposal:
     return Proposal(**(condor | fields))
 
 
-def prediction(probability: float | None = 0.9, model: str = "wisdom", **facts: float) -> Prediction:
+def prediction(
+    probability: float | None = 0.9, model: str = "wisdom", **facts: float
+) -> Prediction:
     """Return what a model says; the facts are those of a model worth asking."""
     return Prediction(
         model=model,

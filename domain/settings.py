@@ -7,25 +7,11 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from domain.book import Limits
+from domain.book import Costs, Limits
 from domain.errors import SettingsError
-
-
-class Costs(BaseModel):
-    """What trading costs. On by default; a replay without costs must say so.
-
-    Options: points per leg and side, fees included, scaled by min(spot/4500, 1) (half the median
-    quoted spread of 21 chain dates plus fees). Shares: fractions of the price, each side.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    option_leg: float = Field(0.15, ge=0)
-    share_slippage: float = Field(0.0005, ge=0)
-    share_commission: float = Field(0.001, ge=0)
 
 
 class Settings(BaseSettings):
@@ -55,9 +41,14 @@ class Settings(BaseSettings):
 
     @classmethod
     def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], **sources: PydanticBaseSettingsSource
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return sources["env_settings"], sources["init_settings"]
+        return env_settings, init_settings
 
 
 def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
@@ -104,9 +95,8 @@ def load(file: Path = Path("omega.toml"), environ: Mapping[str, str] | None = No
     names = {f"OMEGA_{path.replace('.', '__').upper()}" for path in known}
     for name in environ:
         if name.upper().startswith("OMEGA_") and name.upper() not in names:
-            raise SettingsError(
-                f"unknown setting in the environment {name!r}; {_suggest(name.upper(), sorted(names))}"
-            )
+            hint = _suggest(name.upper(), sorted(names))
+            raise SettingsError(f"unknown setting in the environment {name!r}; {hint}")
     try:
         return Settings(**table)
     except ValidationError as error:

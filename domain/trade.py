@@ -67,9 +67,7 @@ class Order(Value):
         )
 
     @classmethod
-    def closing(
-        cls, position: "Position", quantity: int, why: Exit, at: AwareDatetime
-    ) -> Self:
+    def closing(cls, position: "Position", quantity: int, why: Exit, at: AwareDatetime) -> Self:
         """Return an order that closes `quantity` units of a position."""
         if not 0 < quantity <= position.quantity:
             raise Refused(f"{position.id} holds {position.quantity}, cannot close {quantity}")
@@ -127,6 +125,8 @@ class Position(Value):
     stop: Points | None = None
     best: Points | None = None
     bars: int = 0
+    marked_at: AwareDatetime | None = None
+    """Close of the last bar it was carried through; None before the first."""
 
     @property
     def unrealised(self) -> Dollars:

@@ -28,7 +28,9 @@ class Measure(Value):
     high: float | None = None
 
     def __str__(self) -> str:
-        interval = "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
+        interval = (
+            "" if self.low is None or self.high is None else f" [{self.low:.4g}, {self.high:.4g}]"
+        )
         return f"{self.value:.4g}{interval} (n={self.n})"
 
 

@@ -1,0 +1,50 @@
+"""What runs when: the whole timetable on one page.
+
+Times are the exchange's (America/Chicago). Everything is a `crontab`: beat forgets how far an
+interval had run whenever it restarts, a crontab does not. Everything expires before it would run
+again, so a backlog is skipped instead of replayed. Where two entries fall on the same minute, the
+one that stands first here is sent first: fills before marks, marks before guardrails, and a scan
+last of all.
+
+The same table drives the live system, the page that shows it, and every replay of history.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from celery.schedules import crontab
+
+from models.catalog import CATALOG
+
+SECONDS, MINUTES, HOURS = timedelta(seconds=1), timedelta(minutes=1), timedelta(hours=1)
+
+
+def entry(task: str, cron: str, queue: str, expires: timedelta, **kwargs: Any) -> dict[str, Any]:
+    """Return one beat entry."""
+    options = {"queue": queue, "expires": expires.total_seconds()}
+    schedule = crontab.from_string(cron)
+    return {"task": task, "schedule": schedule, "kwargs": kwargs, "options": options}
+
+
+SCHEDULE = (
+    {
+        "roll": entry("safety.roll", "25 8 * * mon-fri", "upkeep", 4 * MINUTES),
+        "execute": entry("trading.execute", "* 8-15 * * mon-fri", "decision", 50 * SECONDS),
+        "mark": entry("trading.mark", "* 8-15 * * mon-fri", "decision", 50 * SECONDS),
+        "sweep": entry("safety.sweep", "* 8-15 * * mon-fri", "upkeep", 50 * SECONDS),
+        "scan": entry("market.scan", "*/5 8-15 * * mon-fri", "decision", 4 * MINUTES),
+        "reap": entry("upkeep.reap", "* * * * *", "upkeep", 50 * SECONDS),
+        "feedback": entry("learning.feedback", "0 16 * * mon-fri", "training", 6 * HOURS),
+        "checkpoint": entry("upkeep.checkpoint", "30 16 * * mon-fri", "upkeep", 6 * HOURS),
+        "backup": entry("upkeep.backup", "0 2 * * *", "upkeep", 6 * HOURS),
+    }
+    | {
+        f"retrain-{name}": entry(
+            "learning.train", model.retrain, "training", 12 * HOURS, model=name
+        )
+        for name, model in CATALOG.items()
+    }
+    | {
+        "validate": entry("learning.validate", "0 19 * * sun", "training", 12 * HOURS),
+    }
+)

@@ -1,0 +1,1 @@
+"""OMEGA: from a context to one recorded decision, inline, fused or as a Celery canvas."""

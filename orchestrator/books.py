@@ -1,0 +1,258 @@
+"""What happens after a decision: orders fill, positions are marked, closed and counted.
+
+Every function here can run twice, or stop half-way and run again: what is done already is found in
+the store and not done a second time.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+from domain.market import Bar, Surface
+from domain.trade import Fill, Intent, Order, Position, Trade
+from domain.values import Value
+from market import calendar, pricing, window
+from orchestrator.desk import Desk, View, accounts
+from orchestrator.sight import moment, surface
+from risk import capital, guardrails, killswitch
+from risk.capital import Capital
+from storage import orders, state, switches, trades
+from trading import accounting, exits
+from trading.accounting import Account
+from trading.brokers.base import Quote
+from trading.exits import Closing
+
+SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
+
+
+class Mark(Value):
+    """One bot's money at one close."""
+
+    bot: str
+    at: datetime
+    equity: float
+    cash: float
+    unrealised: float
+
+
+def execute(desk: Desk) -> int:
+    """Fill the opening orders for which a price has come; return how many were filled.
+
+    Decided at a close, filled at the next open; a feed without opens fills at the next close. A
+    switch that was thrown overnight cancels the order: it would only add risk. So does a session
+    that passes without a price.
+    """
+    now, filled = desk.clock.now(), 0
+    waiting = [o for o in orders.open_orders(desk.store) if o.intent is Intent.OPEN]
+    if not waiting:
+        return 0
+    halted, books = switches.read(desk.store), accounts(desk.store, desk.bots)
+    for order in waiting:
+        bot = desk.bot(order.bot)
+        mode, latch = killswitch.mode(halted, bot.name, bot.strategy, order.symbol, now)
+        if not killswitch.allows(mode, Intent.OPEN):
+            why = (
+                "the switches cannot be read" if latch is None else f"{latch.code}: {latch.reason}"
+            )
+            orders.cancel(desk.store, order.id, why, now)
+            continue
+        quote = _quote(desk, order, now)
+        if quote is None:
+            if now > calendar.ahead(order.placed_at, 1):
+                orders.cancel(desk.store, order.id, "a session passed without a price", now)
+            continue
+        fill = desk.broker.submit(order, quote)
+        expires = calendar.ahead(order.placed_at, order.proposal.horizon)
+        position = exits.open_position(order, fill, expires, bot)
+        if orders.record_fill(desk.store, fill, position):
+            filled += 1
+            books[bot.name] = accounting.entered(books[bot.name])
+    _keep(desk, books.values())
+    return filled
+
+
+def _quote(desk: Desk, order: Order, now: datetime) -> Quote | None:
+    """Return the first price after the order was placed, or None while there is none."""
+    session = calendar.session_of(now)
+    if session is not None:
+        opened = calendar.opens(session)
+        price = desk.feed.opening(order.symbol, opened) if opened > order.placed_at else None
+        if price is not None:
+            known = _surface(desk, opened) if order.proposal.legs else None
+            return Quote(symbol=order.symbol, at=opened, price=price, surface=known)
+    bar = desk.feed.bar(order.symbol, now)
+    if bar is None or bar.at <= order.placed_at or bar.open is not None:
+        return None
+    known = _surface(desk, bar.at) if order.proposal.legs else None
+    return Quote(symbol=order.symbol, at=bar.at, price=bar.close, surface=known)
+
+
+def _surface(desk: Desk, asof: datetime) -> Surface | None:
+    """Return the volatility that was known at `asof`: of the newest close by then."""
+    sight = desk.sight(desk.clock.now())
+    if sight.bar <= asof and moment(desk.panel(asof), -1) == sight.bar:
+        return sight.surface
+    panel = window.until(desk.feed.panel(), asof, 30)
+    return surface(panel, moment(panel, -1))
+
+
+def mark(desk: Desk) -> int:
+    """Carry every open position through the bars it has not seen; return how many parts closed.
+
+    Exits reduce, so no switch and no limit is asked.
+    """
+    now, closed = desk.clock.now(), 0
+    books = accounts(desk.store, desk.bots)
+    carried: list[Position] = []
+    bar = None
+    for position in trades.positions(desk.store):
+        left: Position | None = position
+        for bar in _unseen(desk, position, now):
+            if left is None:
+                break
+            left, done = _carry(desk, left, bar)
+            closed += len(done)
+            for trade in done:
+                books[trade.bot] = accounting.applied(books[trade.bot], trade)
+        if left is not None and left != position:
+            carried.append(left)
+    trades.mark(desk.store, carried)
+    _value(desk, books, now)
+    return closed
+
+
+def _unseen(desk: Desk, position: Position, now: datetime) -> Iterable[Bar]:
+    """Yield the bars that closed after the position was last looked at."""
+    since = position.marked_at or position.opened_at
+    unseen = window.between(desk.feed.panel(), since + SECOND, now)
+    for place in range(len(unseen)):
+        bar = desk.feed.bar(position.symbol, moment(unseen, place))
+        if bar is not None and bar.at > since:
+            since = bar.at
+            yield bar
+
+
+def _carry(desk: Desk, position: Position, bar: Bar) -> tuple[Position | None, list[Trade]]:
+    """Take a position through one bar; record what it closes."""
+    bot = desk.bot(position.bot)
+    known = _surface(desk, bar.at) if position.proposal.legs else None
+    tomorrow = (bar.at + DAY).date()
+    remaining = float(len(calendar.sessions(tomorrow, position.expires.date())))
+    left, closings = exits.step(
+        position,
+        bar,
+        bot,
+        desk.settings.costs,
+        remaining,
+        None if known is None else (lambda spot: pricing.shifted(known, spot)),
+        desk.features(bar.at).get(position.symbol, {}).get("close_range_14"),
+    )
+    if left is not None:
+        left = left.model_copy(update={"marked_at": bar.at})
+    done = _close(desk, position, left, closings, bar.at)
+    return left, done
+
+
+def _close(
+    desk: Desk,
+    position: Position,
+    left: Position | None,
+    closings: tuple[Closing, ...],
+    at: datetime,
+) -> list[Trade]:
+    """Record each closing as an order, a fill and a trade. Units leave in the order given."""
+    done, held = [], position.quantity
+    for closing in closings:
+        held -= closing.quantity
+        order = Order.closing(position, closing.quantity, closing.why, at)
+        fill = Fill(
+            id=f"{order.id}#fill",
+            order_id=order.id,
+            decision_id=order.decision_id,
+            quantity=closing.quantity,
+            price=closing.price,
+            costs=closing.costs,
+            at=at,
+        )
+        trade = accounting.trade(position, closing, at)
+        rest = None if not held else (left or position).model_copy(update={"quantity": held})
+        orders.place(desk.store, order, at)
+        if trades.close(desk.store, fill, trade, rest):
+            done.append(trade)
+    return done
+
+
+def _value(desk: Desk, books: dict[str, Account], now: datetime) -> None:
+    """Mark every account to its open positions, and keep the equity of this close."""
+    held = trades.positions(desk.store)
+    marks = {}
+    bar = desk.sight(now).bar
+    for name, account in books.items():
+        open_now = accounting.unrealised(p for p in held if p.bot == name)
+        books[name] = marked = accounting.marked(account, open_now)
+        mark = Mark(bot=name, at=bar, equity=marked.equity, cash=marked.cash, unrealised=open_now)
+        marks[f"equity/{name}/{bar:%Y%m%dT%H%MZ}"] = mark.model_dump(mode="json")
+    state.put_many(desk.store, marks)
+    _keep(desk, books.values())
+
+
+def _keep(desk: Desk, books: Iterable[Account]) -> None:
+    state.put_many(desk.store, {f"account/{a.bot}": a.model_dump(mode="json") for a in books})
+
+
+def equity(desk: Desk) -> dict[str, list[Mark]]:
+    """Return each bot's equity at every close it was marked at, oldest first."""
+    found: dict[str, list[Mark]] = {name: [] for name in desk.bots}
+    for kept in state.listing(desk.store, "equity/").values():
+        mark = Mark.model_validate(kept.body)
+        found.setdefault(mark.bot, []).append(mark)
+    return found
+
+
+def sweep(desk: Desk) -> int:
+    """Throw the automatic switches that the books call for; return how many are in force.
+
+    A streak of losses is forgiven when its latch is set: the pause is the price, and a bot that
+    may not trade can never win its way out.
+    """
+    now = desk.clock.now()
+    view, until, thrown = View.read(desk, now), calendar.roll(now), 0
+    books = dict(view.accounts)
+    for bot in desk.bots.values():
+        book = view.book(bot, bot.symbols[0])
+        for latch in guardrails.trips(book, desk.settings.limits, bot, now, until):
+            switches.throw(desk.store, latch)
+            thrown += 1
+            books[bot.name] = accounting.reset_streak(books[bot.name])
+    if thrown:
+        _keep(desk, books.values())
+    return thrown
+
+
+def roll(desk: Desk) -> None:
+    """Open the books of the next session: latches that ran out go, capital is drawn for the day."""
+    now = desk.clock.now()
+    session = calendar.roll(now).date()
+    switches.expire(desk.store, calendar.roll(now))
+    books = accounts(desk.store, desk.bots)
+    _keep(desk, (accounting.rolled(account, session) for account in books.values()))
+    kept = state.get(desk.store, "capital")
+    beliefs = Capital.model_validate(kept.body) if kept else Capital()
+    drawn = capital.allot(beliefs, tuple(desk.bots), session, desk.settings.seed)
+    state.put(desk.store, "capital", drawn.model_dump(mode="json"))
+
+
+def reward(desk: Desk) -> int:
+    """Teach the capital what today's trades brought; return how many there were."""
+    now = desk.clock.now()
+    kept = state.get(desk.store, "rewarded")
+    since = datetime.fromisoformat(kept.body) if kept else None
+    closed = trades.trades(desk.store, since=since, until=now)
+    beliefs = (
+        Capital.model_validate(b.body) if (b := state.get(desk.store, "capital")) else Capital()
+    )
+    for trade in closed:
+        beliefs = capital.update(beliefs, trade.bot, trade.r)
+    state.put_many(
+        desk.store, {"capital": beliefs.model_dump(mode="json"), "rewarded": now.isoformat()}
+    )
+    return len(closed)

@@ -1,0 +1,345 @@
+"""The desk: what a process needs to decide, and the only place where deciding meets the world."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from math import floor
+from typing import Self
+
+from domain.book import Book, Exposure, Switches
+from domain.bot import Bot
+from domain.clock import Clock
+from domain.decision import (
+    Context,
+    Draft,
+    Effect,
+    OmegaDecision,
+    Prediction,
+    Reason,
+    Verdict,
+    decision_id,
+)
+from domain.errors import DataError, Refused
+from domain.settings import Settings
+from domain.trade import Position
+from domain.values import Env
+from market import calendar, window
+from market.features import compute
+from market.feeds import catalog as feeds
+from market.feeds.base import Feed
+from market.panel import Panel
+from models.serving import Champions
+from orchestrator.loader import Registry
+from orchestrator.sight import Sight, moment, see
+from risk import capital, caps, killswitch
+from risk.capital import Capital
+from risk.correlation import shared
+from risk.sizing import unit_risk
+from storage import decisions, engine, exposure, orders, state, switches, trades
+from storage.engine import Store
+from trading import accounting
+from trading.accounting import Account
+from trading.bots.catalog import BOTS
+from trading.brokers import catalog as brokers
+from trading.brokers.base import Broker
+
+IN_TIME = timedelta(minutes=4)
+"""How long a scheduled decision may take: less than the five minutes to the next scan."""
+
+
+@dataclass
+class Desk:
+    """One process's store, feed, clock and champions, and the bots that trade with them.
+
+    It holds nothing that is not in the store or the feed: a desk can be thrown away at any moment
+    and opened anew.
+    """
+
+    store: Store
+    feed: Feed
+    clock: Clock
+    settings: Settings
+    registry: Registry
+    champions: Champions
+    broker: Broker
+    env: Env
+    bots: dict[str, Bot] = field(default_factory=lambda: dict(BOTS))
+    _seen: Sight | None = None
+    _names: tuple[str, ...] = ()
+
+    @classmethod
+    def open(cls, settings: Settings, clock: Clock, env: Env | None = None) -> Self:
+        """Open the store and the feed that the settings name."""
+        store = engine.open_store(settings)
+        feed = feeds.create(settings)
+        registry = Registry(store)
+        playback = Env.PLAYBACK if settings.feed == "packaged" else Env.PAPER
+        return cls(
+            store=store,
+            feed=feed,
+            clock=clock,
+            settings=settings,
+            registry=registry,
+            champions=Champions(registry, compute.schema_hash),
+            broker=brokers.create("paper", settings.costs),
+            env=env or playback,
+        )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self.store.close()
+
+    def panel(self, asof: datetime) -> Panel:
+        """Return all bars that are known at `asof`."""
+        return window.until(self.feed.panel(), asof)
+
+    def bot(self, name: str) -> Bot:
+        """Return one of the desk's bots; `Refused`, naming those there are, if it has none."""
+        if name not in self.bots:
+            raise Refused(f"there is no bot {name!r}; there are {', '.join(self.bots)}")
+        return self.bots[name]
+
+    def sight(self, asof: datetime) -> Sight:
+        """Return what the newest bar at `asof` shows; computed once per bar."""
+        self.registry.look()
+        names = self._needed()
+        panel = self.feed.panel()
+        bar = moment(panel, window.index(panel, asof))
+        if self._seen is None or self._seen.bar != bar or self._names != names:
+            self._seen, self._names = see(panel, asof, names), names
+        return self._seen
+
+    def features(self, asof: datetime) -> Mapping[str, Mapping[str, float]]:
+        """Return what the bots' own features were at the newest bar by then, by symbol."""
+        sight = self.sight(self.clock.now())
+        if sight.bar <= asof:
+            return sight.features
+        return compute.newest(self.panel(asof), self._needed())
+
+    def _needed(self) -> tuple[str, ...]:
+        names: set[str] = set()
+        for bot in self.bots.values():
+            names |= {*bot.features, *self.champions.needs(bot.models)}
+        return tuple(sorted(names))
+
+    def gather(self, bot: Bot, symbols: Sequence[str], view: "View", ask: int = 1) -> list[Context]:
+        """Freeze everything that a decision on each symbol may look at.
+
+        The store was read once, into `view`, so that all of them see the same books.
+        """
+        asof, halted = view.asof, view.switches
+        sight = self.sight(asof)
+        facts = bot.facts()
+        needed = {*bot.features, *self.champions.needs(bot.models)}
+        serving = self.champions.versions()
+        served = {model: serving[model] for model in bot.models if model in serving}
+        schema = compute.schema_hash(sorted(needed))
+        due = calendar.due(asof)
+        contexts = []
+        for symbol in symbols:
+            found = sight.features.get(symbol, {})
+            contexts.append(
+                Context(
+                    id=decision_id(bot.name, symbol, sight.bar, ask),
+                    env=self.env,
+                    bot=bot,
+                    symbol=symbol,
+                    bar=sight.bar,
+                    asof=asof,
+                    deadline=asof + IN_TIME,
+                    due=due,
+                    price=sight.prices.get(symbol),
+                    features={n: found[n] for n in sorted(needed) if n in found} | facts,
+                    unknown=tuple(sorted(set(bot.features) - found.keys())),
+                    schema_hash=schema,
+                    issues=self.feed.issues(symbol, sight.bar),
+                    regime=sight.regimes.get(symbol),
+                    surface=sight.surface if bot.strategy == "condor" else None,
+                    book=view.book(bot, symbol),
+                    switches=halted,
+                    limits=self.settings.limits,
+                    costs=self.settings.costs,
+                    correlations=sight.correlations(symbol, bot.factor, view.exposures),
+                    champions=served,
+                )
+            )
+        return contexts
+
+    def scan(self, names: Sequence[str] | None = None) -> list[Context]:
+        """Return a context for every bot and symbol whose newest bar has not been decided on.
+
+        A pending row is written first, so that nothing is lost that a broker loses, and a scan
+        that fires twice finds nothing to do.
+        """
+        asof = self.clock.now()
+        due: list[Context] = []
+        bar, view = self.sight(asof).bar, None
+        for bot in self.bots.values():
+            if names is not None and bot.name not in names:
+                continue
+            ids = {symbol: decision_id(bot.name, symbol, bar) for symbol in bot.symbols}
+            known = decisions.known(self.store, list(ids.values()))
+            fresh = [symbol for symbol, key in ids.items() if key not in known]
+            if fresh:
+                view = view or View.read(self, asof)
+                due += self.gather(bot, fresh, view)
+        pended = set(decisions.pend(self.store, due))
+        return [context for context in due if context.id in pended]
+
+    def ask(self, bot: Bot, symbol: str) -> Context:
+        """Return the context of a question asked by hand, pending.
+
+        A bar that was decided on already may be asked about again; that is another decision, and
+        the guardrail against repeated orders keeps it from becoming another order.
+        """
+        if symbol not in bot.symbols:
+            raise Refused(f"{bot.name} does not trade {symbol}; it trades {', '.join(bot.symbols)}")
+        asof = self.clock.now()
+        number = 1 + decisions.asked(self.store, bot.name, symbol, self.sight(asof).bar)
+        [context] = self.gather(bot, [symbol], View.read(self, asof), number)
+        decisions.pend(self.store, [context])
+        return context
+
+    def answers(self) -> Callable[[Context], tuple[Prediction, ...]]:
+        """Return the champions of one batch: read once, the newest that the registry has."""
+        self.registry.look()
+        return self.champions.answer
+
+    def seal(self, drafts: Sequence[Draft]) -> list[OmegaDecision]:
+        """Record the decisions; what wants to trade is checked once more in the transaction."""
+        return decisions.seal(self.store, drafts, admit, self.clock.now())
+
+    def reap(self) -> list[Context]:
+        """Seal what is overdue as expired; return what is pending, unseen and still in time."""
+        now = self.clock.now()
+        late, waiting = decisions.unsealed(self.store, now)
+        decisions.seal(self.store, [Draft(context=c) for c in late], admit, now)
+        return waiting
+
+
+def admit(draft: Draft, now: Switches, held: tuple[Exposure, ...]) -> Verdict:
+    """Decide, inside the sealing transaction, whether a draft may still reserve what it wants.
+
+    Pure. Since the context was gathered, a switch may have been thrown and other workers may have
+    reserved; what they left may be less than was sized. An exposure that came in between has no
+    correlation in the context and counts as moving along in full.
+    """
+    context, proposal = draft.context, draft.proposal
+    if proposal is None:
+        raise DataError(f"{context.id} wants {draft.quantity} of nothing")
+    fresh = context.model_copy(update={"switches": now})
+    refused = killswitch.refuse_entry(fresh)
+    if refused is not None:
+        return refused.model_copy(update={"layer": "seal"})
+    book, limits, bot = context.book, context.limits, context.bot
+    added = [e for e in held if e.bot == bot.name and e.id not in {o.id for o in book.exposures}]
+    for code, count, limit in (
+        (Reason.MAX_OPEN, book.open_positions + len(added), bot.max_open),
+        (Reason.MAX_DAILY, book.trades_today + len(added), bot.max_daily),
+    ):
+        if count >= limit:
+            reason = f"{count} by now, limit {limit}"
+            return Verdict(layer="seal", effect=Effect.VETO, code=code, reason=reason)
+    along = shared(proposal.side, 0.0, context.correlations, held).held
+    left = caps.room(limits, book.desk_equity, held, context.symbol, along)
+    quantity = min(draft.quantity, floor(left.left / unit_risk(proposal)))
+    if quantity == draft.quantity:
+        return Verdict(layer="seal", evidence={"room": left.left})
+    if quantity < 1:
+        reason = f"{left.left:,.0f} of risk is left, one unit takes {unit_risk(proposal):,.0f}"
+        return Verdict(layer="seal", effect=Effect.VETO, code=left.cap, reason=reason)
+    return Verdict(
+        layer="seal",
+        effect=Effect.ADJUST,
+        code=left.cap,
+        reason=f"{draft.quantity} were sized, room for {quantity} is left",
+        quantity=quantity,
+        evidence={"room": left.left},
+    )
+
+
+@dataclass(frozen=True)
+class View:
+    """The switches and all books of the desk at one moment."""
+
+    asof: datetime
+    switches: Switches
+    accounts: dict[str, Account]
+    positions: tuple[Position, ...]
+    exposures: tuple[Exposure, ...]
+    allotted: dict[str, float]
+    orders: Mapping[tuple[str, str], int]
+    """Opening orders since the session opened, by bot and symbol."""
+
+    @classmethod
+    def read(cls, desk: Desk, asof: datetime) -> Self:
+        """Read them from the store."""
+        return cls(
+            asof=asof,
+            switches=switches.read(desk.store),
+            accounts=accounts(desk.store, desk.bots),
+            positions=tuple(trades.positions(desk.store)),
+            exposures=exposure.held(desk.store),
+            allotted=allotted(desk.store, desk.bots, asof, desk.settings.seed),
+            orders=orders.placed(desk.store, opened(asof)),
+        )
+
+    def book(self, bot: Bot, symbol: str) -> Book:
+        """Return one bot's book before a decision on one symbol."""
+        return accounting.book(
+            self.accounts[bot.name],
+            self.accounts.values(),
+            self.exposures,
+            self.positions,
+            self.allotted[bot.name],
+            self.orders.get((bot.name, symbol), 0),
+        )
+
+
+def opened(asof: datetime) -> datetime:
+    """Return when the session opened that is on, or the last one that was."""
+    session, ended = calendar.session_of(asof), calendar.due(asof)
+    if session is None and ended is not None:
+        session = ended.date()
+    if session is None:
+        raise DataError(f"no session had opened by {asof:%Y-%m-%d %H:%MZ}")
+    return calendar.opens(session)
+
+
+def accounts(store: Store, bots: Mapping[str, Bot]) -> dict[str, Account]:
+    """Return every bot's account; a bot that has none yet starts with its capital."""
+    kept = state.listing(store, "account/")
+    return {
+        name: Account.model_validate(kept[f"account/{name}"].body)
+        if f"account/{name}" in kept
+        else Account.of(bot)
+        for name, bot in bots.items()
+    }
+
+
+def allotted(store: Store, bots: Mapping[str, Bot], asof: datetime, seed: int) -> dict[str, float]:
+    """Return each bot's share of the capital today; drawn here if the day has none yet."""
+    kept = state.get(store, "capital")
+    beliefs = Capital.model_validate(kept.body) if kept else Capital()
+    return capital.allot(beliefs, tuple(bots), asof.date(), seed).allotted
+
+
+_desk: Desk | None = None
+
+
+def bind(desk: Desk | None) -> None:
+    """Make `desk` this process's desk; None takes it away."""
+    global _desk
+    _desk = desk
+
+
+def bound() -> bool:
+    """Return whether this process has a desk."""
+    return _desk is not None
+
+
+def desk() -> Desk:
+    """Return this process's desk; `Refused` if none was bound."""
+    if _desk is None:
+        raise Refused("this process has no desk; start it with `omega` or a Celery worker")
+    return _desk

@@ -1,0 +1,49 @@
+"""Learning on the slow queue. Training libraries are imported when a task runs, not before."""
+
+from typing import Any
+
+from celery import shared_task
+
+from orchestrator import books
+from orchestrator.desk import desk
+
+SLOW: dict[str, Any] = {
+    "acks_late": True,
+    "max_retries": 2,
+    "default_retry_delay": 30,
+    "soft_time_limit": 2700,
+    "time_limit": 3000,
+}
+
+
+@shared_task(name="learning.train", **SLOW)
+def train(model: str, who: str = "schedule") -> dict[str, Any]:
+    """Train a challenger on everything known by now and let the gate judge it."""
+    from learning import loop
+
+    here = desk()
+    asof, settings = here.clock.now(), here.settings
+    ruling = loop.retrain(
+        model, here.store, here.feed.panel(), asof, settings.seed, settings.costs, who
+    )
+    return ruling.model_dump(mode="json")
+
+
+@shared_task(name="learning.feedback", ignore_result=True, **SLOW)
+def feedback() -> int:
+    """Join what came true to what was predicted, and trades to the capital; return how many."""
+    from learning import loop
+
+    here = desk()
+    books.reward(here)
+    return loop.follow(here.store, here.feed.panel(), here.clock.now())
+
+
+@shared_task(name="learning.validate", **SLOW)
+def validate() -> dict[str, Any]:
+    """Measure every champion on the outcomes it has had; one that did harm goes back."""
+    from learning import loop
+
+    here = desk()
+    found = loop.review(here.store, here.clock.now(), here.settings.seed)
+    return {name: judged.model_dump(mode="json") for name, judged in found.items()}

@@ -1,0 +1,18 @@
+"""PROVERBS on the timetable."""
+
+from celery import shared_task
+
+from orchestrator import books
+from orchestrator.desk import desk
+
+
+@shared_task(name="safety.sweep", ignore_result=True, on_data=True)
+def sweep() -> int:
+    """Throw the automatic switches that the books call for; return how many."""
+    return books.sweep(desk())
+
+
+@shared_task(name="safety.roll", ignore_result=True)
+def roll() -> None:
+    """Open the session's books and sample the capital of the day."""
+    books.roll(desk())

@@ -1,0 +1,94 @@
+"""The timetable in virtual time."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from celery.schedules import schedule as interval
+
+from beat_schedule import SCHEDULE
+from domain.clock import VirtualClock
+from domain.errors import Refused
+from models.catalog import CATALOG
+from orchestrator.session import EXCHANGE, every, play
+
+MONDAY = datetime(2016, 1, 4, 6, tzinfo=UTC)
+WEEK = timedelta(days=7)
+
+
+def sent_in(start: datetime, until: datetime) -> list[tuple[datetime, str, Mapping[str, Any]]]:
+    clock, sent = VirtualClock(start), []
+    play(SCHEDULE, clock, until, lambda task, kw: sent.append((clock.now(), task, kw)))
+    return sent
+
+
+def test_a_week_of_the_desk() -> None:
+    clock = VirtualClock(MONDAY)
+    runs = play(SCHEDULE, clock, MONDAY + WEEK, lambda task, kw: None)
+    assert runs["scan"] == 5 * 8 * 12
+    assert runs["mark"] == 5 * 8 * 60
+    assert runs["roll"] == 5
+    assert runs["validate"] == 1
+    assert clock.now() == MONDAY + WEEK
+
+
+def test_every_model_is_retrained_before_the_weekly_validation() -> None:
+    tasks = [kw.get("model", task) for _, task, kw in sent_in(MONDAY, MONDAY + WEEK)]
+    assert set(CATALOG) <= set(tasks[: tasks.index("learning.validate")])
+
+
+def test_fills_come_before_marks_and_guardrails_before_the_scan() -> None:
+    close = datetime(2016, 1, 4, 21, tzinfo=UTC)
+    now = [task for at, task, _ in sent_in(MONDAY, MONDAY + WEEK) if at == close]
+    order = ["trading.execute", "trading.mark", "safety.sweep", "market.scan"]
+    assert [task for task in now if task in order] == order
+
+
+def test_a_late_message_never_outlives_its_slot() -> None:
+    for name, entry in SCHEDULE.items():
+        moments = list(every(entry["schedule"], MONDAY, MONDAY + 2 * WEEK + timedelta(days=31)))
+        gaps = [b - a for a, b in zip(moments, moments[1:], strict=False)]
+        period = min(gaps, default=WEEK)
+        assert 0 < entry["options"]["expires"] < period.total_seconds(), name
+
+
+def test_tasks_that_look_at_the_market_run_once_per_arrival() -> None:
+    arrivals = [datetime(2016, 1, d, h, tzinfo=UTC) for d in (4, 5) for h in (15, 21)]
+    on_data = frozenset({"market.scan", "trading.mark"})
+    at: dict[str, list[datetime]] = {"market.scan": [], "trading.mark": []}
+    clock = VirtualClock(MONDAY)
+
+    def send(task: str, kwargs: Mapping[str, Any]) -> None:
+        if task in on_data:
+            at[task].append(clock.now())
+
+    play(SCHEDULE, clock, MONDAY + 2 * timedelta(days=1), send, arrivals, on_data)
+    assert at["market.scan"] == at["trading.mark"] == arrivals
+
+
+@pytest.mark.parametrize(
+    ("day", "utc"),
+    [
+        (datetime(2016, 3, 11, tzinfo=EXCHANGE), 22),
+        (datetime(2016, 3, 14, tzinfo=EXCHANGE), 21),  # daylight saving began on the 13th
+        (datetime(2016, 11, 4, tzinfo=EXCHANGE), 21),
+        (datetime(2016, 11, 7, tzinfo=EXCHANGE), 22),  # and ended on the 6th
+    ],
+)
+def test_exchange_time_follows_daylight_saving(day: datetime, utc: int) -> None:
+    [slot] = every(SCHEDULE["feedback"]["schedule"], day, day + timedelta(days=1))
+    assert slot == datetime(day.year, day.month, day.day, utc, tzinfo=UTC)
+
+
+def test_a_nightly_slot_falls_due_once_on_the_days_the_clocks_change() -> None:
+    for month, day in ((3, 13), (11, 6)):
+        midnight = datetime(2016, month, day, tzinfo=EXCHANGE)
+        slots = list(every(SCHEDULE["backup"]["schedule"], midnight, midnight + timedelta(days=1)))
+        assert len(slots) == 1
+
+
+def test_an_interval_is_refused() -> None:
+    table = {"drift": {"task": "x", "schedule": interval(60), "kwargs": {}}}
+    with pytest.raises(Refused, match="drift is no crontab"):
+        play(table, VirtualClock(MONDAY), MONDAY + WEEK, lambda task, kw: None)

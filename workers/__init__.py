@@ -1,0 +1,1 @@
+"""The Celery application: what it is made of, and how it runs."""

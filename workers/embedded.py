@@ -1,0 +1,86 @@
+"""Real Celery without a server: in-process workers on the in-memory broker.
+
+Messages are serialised, routed and acknowledged as on Redis. What is missing is what a process
+gives: time limits, and survival. It is what the verbs use when no broker is configured; the eager
+mode, which hides the queue altogether, is for tests.
+"""
+
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from celery import Celery
+from celery.worker import WorkController, state
+
+from domain.errors import Transient
+from domain.settings import Settings
+from workers.app import create
+
+READY = 10.0
+STOP = 10.0
+"""Seconds to wait for a worker to be up, and to be gone."""
+
+
+class Worker(WorkController):  # type: ignore[misc]
+    """A worker that says when it is ready."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        self.ready = threading.Event()
+        super().__init__(*args, **options)
+
+    def on_consumer_ready(self, consumer: Any) -> None:
+        self.ready.set()
+
+
+@contextmanager
+def running(
+    settings: Settings, queues: tuple[str, ...] = ("decision", "upkeep")
+) -> Iterator[Celery]:
+    """Run one solo worker for each queue, in threads of this process, and yield an application.
+
+    Raises
+    ------
+    Transient
+        A worker was not ready, or not gone, within ten seconds.
+    """
+    with ExitStack() as stack:
+        for queue in queues:
+            stack.enter_context(_worker(settings, queue))
+        client = create(settings)
+        client.set_current()
+        yield client
+
+
+@contextmanager
+def _worker(settings: Settings, queue: str) -> Iterator[None]:
+    application = create(settings)
+    worker = Worker(
+        app=application,
+        hostname=f"{queue}@embedded",
+        pool="solo",
+        concurrency=1,
+        queues=[queue],
+        loglevel=settings.log_level,
+        without_heartbeat=True,
+        without_mingle=True,
+        without_gossip=True,
+    )
+
+    def work() -> None:
+        # the next hop of a chain is sent by the application that is current in this thread
+        application.set_current()
+        worker.start()
+
+    thread = threading.Thread(target=work, name=f"omega-{queue}", daemon=True)
+    thread.start()
+    if not worker.ready.wait(READY):
+        raise Transient(f"the {queue} worker was not ready within {READY:.0f} s")
+    try:
+        yield
+    finally:
+        state.should_terminate = 0
+        thread.join(STOP)
+        state.should_terminate = None
+        if thread.is_alive():
+            raise Transient(f"the {queue} worker did not stop within {STOP:.0f} s")

@@ -1,0 +1,167 @@
+"""A replay: the whole desk over history, its own timetable in virtual time, safety and costs on."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from datetime import UTC, date, datetime, time
+from time import perf_counter
+from typing import Any, NamedTuple
+
+from celery import Celery
+
+from domain.book import Costs
+from domain.clock import VirtualClock
+from domain.errors import Refused
+from domain.settings import Settings
+from domain.values import Env
+from domain.version import Version
+from learning import loop, trainer
+from learning.trainer import Report, Trained
+from market import calendar
+from market.panel import Panel
+from models.base import Artifact
+from models.catalog import CATALOG
+from orchestrator import session
+from orchestrator.desk import Desk
+from storage import home, switches
+from workers import ahead
+from workers.app import create
+from workers.lifecycle import bound, open_desk
+
+Progress = Callable[[float, str], None]
+"""Told how far it is, 0 to 1, and at which day."""
+
+
+class Run(NamedTuple):
+    """What a replay was: its window, how often each entry of the timetable ran, and how long."""
+
+    start: date
+    end: date
+    sessions: int
+    runs: Mapping[str, int]
+    seconds: float
+    archived: str
+    """Where the record that was there before is now; empty if there was none."""
+
+
+def replay(
+    settings: Settings,
+    start: date,
+    end: date,
+    bots: Sequence[str] = (),
+    progress: Progress = lambda share, day: None,
+) -> Run:
+    """Train on what is known before `start`, then play the timetable to `end`.
+
+    The home is left holding this run's record and nothing else. What it held before is moved
+    aside whole, except switches that a person set: those stay set.
+
+    Raises
+    ------
+    Refused
+        The window holds no session of the feed, or leaves nothing to train on before it.
+    """
+    began = perf_counter()
+    archived, latches = home.archive(settings)
+    clock = VirtualClock(datetime.combine(start, time(), session.EXCHANGE).astimezone(UTC))
+    until = datetime.combine(end, time(23, 59), session.EXCHANGE).astimezone(UTC)
+    with ExitStack() as stack:
+        desk = stack.enter_context(bound(open_desk(settings, clock, Env.REPLAY)))
+        days = _days(desk, start, end)
+        if bots:
+            desk.bots = {name: desk.bot(name) for name in bots}
+        app = _eager(settings)
+        send = _sender(app)
+        slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
+        shelf = stack.enter_context(ahead.shelf(settings, slots))
+        stack.enter_context(_trained_by(shelf))
+        progress(0.0, f"training on what is known before {start}")
+        for model in CATALOG:
+            send("learning.train", {"model": model})
+        send("safety.roll", {})
+        arrivals = sorted(t for day in days for t in (calendar.opens(day), calendar.closes(day)))[
+            1:
+        ]
+        first, whole = arrivals[0], (arrivals[-1] - arrivals[0]).total_seconds() or 1.0
+
+        def told(task: str, kwargs: Mapping[str, Any]) -> None:
+            send(task, kwargs)
+            if task == "market.scan":
+                done = (clock.now() - first).total_seconds() / whole
+                progress(min(max(done, 0.0), 1.0), f"{clock.now():%Y-%m-%d}")
+
+        on_data = frozenset(name for name, task in app.tasks.items() if hasattr(task, "on_data"))
+        live = {name for name, task in app.tasks.items() if hasattr(task, "live")}
+        table = {n: e for n, e in app.conf.beat_schedule.items() if e["task"] not in live}
+        runs = session.play(table, clock, until, told, arrivals, on_data)
+        send("upkeep.checkpoint", {})
+        for latch in latches:
+            switches.throw(desk.store, latch)
+        send("upkeep.backup", {})
+    seconds = perf_counter() - began
+    return Run(start, end, len(days), dict(runs), seconds, str(archived or ""))
+
+
+def _days(desk: Desk, start: date, end: date) -> list[date]:
+    """Return the sessions of the window that the feed has bars of."""
+    times = desk.feed.panel().times
+    days = [day for day in calendar.sessions(start, end) if _within(times, day)]
+    if not days:
+        first, last = times[0].item().date(), times[-1].item().date()
+        raise Refused(f"the feed has no session from {start} to {end}; it has {first} to {last}")
+    return days
+
+
+def _within(times: Any, day: date) -> bool:
+    return bool(times[0].item().date() <= day <= times[-1].item().date())
+
+
+def _eager(settings: Settings) -> Celery:
+    """Return an application that runs every task where it is called.
+
+    Virtual time has no queue to wait in. All layers run in one task: that a canvas decides the
+    same is what the parity tests are for.
+    """
+    app = create(settings)
+    app.conf.update(task_always_eager=True, task_eager_propagates=True, omega_fused=True)
+    app.set_current()
+    return app
+
+
+def _trainings(app: Celery, start: datetime, until: datetime) -> list[ahead.Slot]:
+    """Return every training of the timetable, in the order in which they fall due."""
+    due = [
+        (moment, place, entry["kwargs"]["model"])
+        for place, entry in enumerate(app.conf.beat_schedule.values())
+        if entry["task"] == "learning.train"
+        for moment in session.every(entry["schedule"], start, until)
+    ]
+    return [(model, moment) for moment, _, model in sorted(due)]
+
+
+@contextmanager
+def _trained_by(shelf: ahead.Shelf) -> Iterator[None]:
+    """Take trainings from the shelf; what was not ordered is trained here."""
+
+    def train(name: str, panel: Panel, asof: datetime, seed: int, costs: Costs) -> Trained:
+        done = shelf.take(name, asof)
+        if done is None:
+            return trainer.train(name, panel, asof, seed, costs)
+        artifact, version, report = done
+        return Trained(
+            Artifact.from_bytes(artifact),
+            Version.model_validate_json(version),
+            Report.model_validate_json(report),
+        )
+
+    token = loop.elsewhere.set(train)
+    try:
+        yield
+    finally:
+        loop.elsewhere.reset(token)
+
+
+def _sender(app: Celery) -> Callable[[str, Mapping[str, Any]], None]:
+    def send(task: str, kwargs: Mapping[str, Any]) -> None:
+        app.tasks[task].apply(kwargs=dict(kwargs), throw=True)
+
+    return send
