@@ -86,6 +86,13 @@ class Dataset:
             content.update(times.astype("datetime64[s]").astype("<i8").tobytes())
         return content.hexdigest()[:12]
 
+    def every(self, stride: int) -> Self:
+        """Return the rows of every so many sessions, the newest among them."""
+        if stride == 1:
+            return self
+        sessions, place = np.unique(self.starts, return_inverse=True)
+        return self.take(np.flatnonzero((len(sessions) - 1 - place) % stride == 0))
+
     def take(self, rows: IntArray | slice) -> Self:
         """Return some of the rows, in the order given."""
         return type(self)(

@@ -5,24 +5,32 @@ a target without). Row t looks from bar t to bar t + horizon, so the last `horiz
 NaN is "not known", never "lost".
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import partial
 from math import isfinite
 
 import numpy as np
 
 from domain.book import Costs
 from domain.bot import Bot
+from domain.decision import Proposal
 from domain.errors import Refused
-from domain.market import Surface
+from domain.market import Bar, Surface
+from domain.trade import Intent, Order, Position
 from domain.values import FloatArray
 from market import pricing
 from market.features import base, options
 from market.panel import Panel
+from market.pricing import shifted
 from models.base import Target
+from trading.accounting import trade
 from trading.bots.catalog import BOTS
+from trading.brokers.base import Quote
+from trading.brokers.catalog import create
 from trading.costs import share_costs
+from trading.exits import open_position, step
 from trading.strategies.score import MIN_STOP
-from trading.structures.base import payoff
 from trading.structures.catalog import propose
 
 WING_SHARE = 0.02
@@ -61,12 +69,12 @@ def outcomes(panel: Panel, target: Target) -> FloatArray:
 def results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
     """Return what the trade would have earned in units of its risk, after costs, (T, C, D).
 
-    The trade is entered at the close of its bar and held to the horizon: no stop and no profit
-    target, whose part in a result only the simulation of the desk can show. The unit is that of
-    `domain.trade.Trade.r`, the proposal's worst case.
+    The unit is that of `domain.trade.Trade.r`, the worst case.
 
-    Condors are placed and priced as the desk's are, on a simulated surface, with the wings of the
-    bot that trades the distance. Shares are bought with the first stop of the bot that buys them.
+    Condors are decided at the close, filled at the next open and carried through the bars by
+    `trading.exits` with the wings, the stop and the profit target of the bot that trades the
+    distance: what is measured is what the desk would do. Shares are bought at the close with the
+    first stop of the bot that buys them as the unit of risk, and held to the horizon.
     """
     if target.name == "rises":
         return _shares(panel, target, costs)
@@ -105,32 +113,83 @@ def _shares(panel: Panel, target: Target, costs: Costs) -> FloatArray:
 
 def _condors(panel: Panel, target: Target, costs: Costs) -> FloatArray:
     close = panel.close[:, columns(panel, target)]
-    later = _later(close, target.horizon)
     out = np.full((*close.shape, len(target.distances)), np.nan)
-    for t, surface in _surfaces(panel):
-        vix, after = float(base.value(panel, "VIX")[t, 0]), float(later[t, 0])
-        if not isfinite(after):
+    surfaces = _surfaces(panel)
+    for t, surface in surfaces.items():
+        bars = [_bar(panel, k) for k in range(t + 1, min(t + target.horizon + 1, len(panel)))]
+        if len(bars) < target.horizon or None in bars:
             continue
+        vix = float(base.value(panel, "VIX")[t, 0])
+        known = [surfaces.get(t + 1 + k) for k in range(len(bars))]
         for d, distance in enumerate(target.distances):
             bot = seller(distance, surface.spot)
             unit = propose("iron_condor", bot, surface, target.horizon, vix, costs)
-            earned = (unit.entry + payoff(unit.legs, after)) * unit.multiplier
-            # half of the costs is getting out, and what expires gets out for nothing
-            out[t, 0, d] = (earned - unit.costs / 2) / unit.max_loss
+            out[t, 0, d] = _managed(unit, surface, [b for b in bars if b], known, bot, costs)
     return out
 
 
-def _surfaces(panel: Panel) -> list[tuple[int, Surface]]:
+def _managed(
+    unit: Proposal,
+    surface: Surface,
+    bars: Sequence[Bar],
+    known: Sequence[Surface | None],
+    bot: Bot,
+    costs: Costs,
+) -> float:
+    """Return the result of one structure from its fill to its last exit, in units of its risk.
+
+    It is filled at the first bar's open, at the volatility of the close it was decided on; at its
+    close where the feed has no opens.
+    """
+    first = bars[0]
+    price = first.close if first.open is None else first.open
+    order = Order(
+        id="label",
+        decision_id="label",
+        bot=bot.name,
+        symbol=first.symbol,
+        intent=Intent.OPEN,
+        action=unit.action,
+        quantity=1,
+        proposal=unit,
+        placed_at=surface.asof,
+    )
+    quote = Quote(symbol=first.symbol, at=first.at, price=price, surface=surface)
+    fill = create("paper", costs).submit(order, quote)
+    position: Position | None = open_position(order, fill, bars[-1].at, bot)
+    earned = 0.0
+    for passed, (bar, cut) in enumerate(zip(bars, known, strict=True), 1):
+        if position is None:
+            break
+        held, left = position, float(len(bars) - passed)
+        position, closings = step(
+            held, bar, bot, costs, left, None if cut is None else partial(shifted, cut)
+        )
+        earned += sum(trade(held, closing, bar.at).r for closing in closings)
+    return earned
+
+
+def _bar(panel: Panel, t: int) -> Bar | None:
+    """Return one bar of the first symbol, None where it has no close."""
+    prices = (panel.open[t, 0], panel.high[t, 0], panel.low[t, 0], panel.close[t, 0])
+    opened, high, low, close = (float(p) if isfinite(p) else None for p in prices)
+    if close is None:
+        return None
+    at = panel.times[t].astype("datetime64[s]").astype(datetime).replace(tzinfo=UTC)
+    return Bar(symbol=panel.symbols[0], at=at, open=opened, high=high, low=low, close=close)
+
+
+def _surfaces(panel: Panel) -> dict[int, Surface]:
     """Return the first symbol's surface at every bar that has what it takes."""
     close, vix = panel.close[:, 0], base.value(panel, "VIX")[:, 0]
     rv5, rv21 = (options.realised_over_vix(panel, n)[:, 0] * vix for n in (5, 21))
     dln = base.difference(np.log(vix), 5)
     one_day, nine_day = (base.value(panel, name)[:, 0] for name in ("VIX1D", "VIX9D"))
     known = np.isfinite(close + vix + rv5 + rv21 + dln)
-    found = []
+    found = {}
     for t in np.flatnonzero(known).tolist():
         at = panel.times[t].astype("datetime64[s]").astype(datetime).replace(tzinfo=UTC)
-        surface = pricing.surface(
+        found[t] = pricing.surface(
             panel.symbols[0],
             at,
             spot=float(close[t]),
@@ -142,5 +201,4 @@ def _surfaces(panel: Panel) -> list[tuple[int, Surface]]:
             vix1d=float(one_day[t]),
             vix9d=float(nine_day[t]),
         )
-        found.append((t, surface))
     return found

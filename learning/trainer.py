@@ -93,7 +93,7 @@ def train(
         The exported artifact does not say what the model says.
     """
     model = catalog.create(name, seed)
-    data = labelled(panel, model.target, model.features, asof, costs)
+    data = labelled(panel, model.target, model.features, asof, costs).every(model.stride)
     cut = holdout(data.starts, data.ends, HOLDOUT)
     measures = examine(name, data, cut, seed, THOROUGH if thorough else RESAMPLES)
     model.fit(data.X, data.label)

@@ -149,8 +149,9 @@ def _walk(
 ) -> dict[int, _Told]:
     told = {}
     for year, cut in yearly(data.starts, data.ends).items():
-        known, judged = data.take(_newest(data, cut.train, sessions)), data.take(cut.test)
-        model = catalog.create(name, seed).fit(known.X, known.label)
+        model, judged = catalog.create(name, seed), data.take(cut.test)
+        known = data.take(_newest(data, cut.train, sessions)).every(model.stride)
+        model.fit(known.X, known.label)
         p, against = model.predict(judged.X), rivals(known, judged)
         rows = np.ones(len(judged), bool)
         if distance is not None:

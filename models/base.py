@@ -179,6 +179,9 @@ class Model(ABC):
     target: ClassVar[Target]
     min_samples: ClassVar[int] = 200
     """Rows, of both classes together, below which it will not learn."""
+    stride: ClassVar[int] = 1
+    """Learns from every so many sessions, counted back from the newest. Labels of several sessions
+    overlap, so where rows are many, most of them say what their neighbours said."""
     retrain: ClassVar[str]
     """When, as five crontab fields in exchange time (America/Chicago)."""
 

@@ -29,6 +29,7 @@ class Lgbm(Boosted):
     features = CLOSE_ONLY
     target = Target("rises", horizon=5, universe="stocks")
     min_samples = 1000
+    stride = 2
     retrain = "0 18 * * sun"
     rounds: ClassVar[int] = 60
     parameters: ClassVar[dict[str, float]] = {

@@ -38,6 +38,7 @@ class Xgb(XGBoosted):
     features = CLOSE_ONLY
     target = Target("rises", horizon=5, universe="stocks")
     min_samples = 1000
+    stride = 2
     retrain = "0 18 * * sun"
     rounds = 60
     parameters: ClassVar[dict[str, float]] = {

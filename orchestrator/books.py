@@ -4,7 +4,7 @@ Every function here can run twice, or stop half-way and run again: what is done 
 the store and not done a second time.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
 from domain.market import Bar, Surface
@@ -66,7 +66,8 @@ def execute(desk: Desk) -> int:
         if orders.record_fill(desk.store, fill, position):
             filled += 1
             books[bot.name] = accounting.entered(books[bot.name])
-    _keep(desk, books.values())
+    if filled:
+        _keep(desk, books.values())
     return filled
 
 
@@ -103,7 +104,7 @@ def mark(desk: Desk) -> int:
     now, closed = desk.clock.now(), 0
     books = accounts(desk.store, desk.bots)
     carried: list[Position] = []
-    bar = None
+    held: list[Position] = []
     for position in trades.positions(desk.store):
         left: Position | None = position
         for bar in _unseen(desk, position, now):
@@ -113,10 +114,13 @@ def mark(desk: Desk) -> int:
             closed += len(done)
             for trade in done:
                 books[trade.bot] = accounting.applied(books[trade.bot], trade)
-        if left is not None and left != position:
-            carried.append(left)
+        if left is not None:
+            held.append(left)
+            if left is not position:
+                carried.append(left)
+    bar = desk.sight(now).bar
     trades.mark(desk.store, carried)
-    _value(desk, books, now)
+    _value(desk, books, held, bar)
     return closed
 
 
@@ -181,18 +185,18 @@ def _close(
     return done
 
 
-def _value(desk: Desk, books: dict[str, Account], now: datetime) -> None:
+def _value(
+    desk: Desk, books: dict[str, Account], held: Sequence[Position], bar: datetime
+) -> None:
     """Mark every account to its open positions, and keep the equity of this close."""
-    held = trades.positions(desk.store)
-    marks = {}
-    bar = desk.sight(now).bar
+    kept: dict[str, object] = {}
     for name, account in books.items():
         open_now = accounting.unrealised(p for p in held if p.bot == name)
-        books[name] = marked = accounting.marked(account, open_now)
+        marked = accounting.marked(account, open_now)
         mark = Mark(bot=name, at=bar, equity=marked.equity, cash=marked.cash, unrealised=open_now)
-        marks[f"equity/{name}/{bar:%Y%m%dT%H%MZ}"] = mark.model_dump(mode="json")
-    state.put_many(desk.store, marks)
-    _keep(desk, books.values())
+        kept[f"account/{name}"] = marked.model_dump(mode="json")
+        kept[f"equity/{name}/{bar:%Y%m%dT%H%MZ}"] = mark.model_dump(mode="json")
+    state.put_many(desk.store, kept)
 
 
 def _keep(desk: Desk, books: Iterable[Account]) -> None:

@@ -11,7 +11,7 @@ References
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from datetime import date, timedelta
+from datetime import date
 from itertools import pairwise
 from math import ceil, floor, log10
 from typing import NamedTuple
@@ -60,11 +60,13 @@ class Part(NamedTuple):
     colour: str
 
 
-def svg(key: str, title: str, told: str, height: float, parts: Iterable[str]) -> Markup:
-    """Return a chart as wide as what it stands in."""
+def svg(
+    key: str, title: str, told: str, height: float, parts: Iterable[str], kind: str = "bar"
+) -> Markup:
+    """Return a chart as wide as what it stands in; the style sheet knows its kind."""
     return Markup(
-        f'<svg role="img" aria-labelledby="{key}-t {key}-d" width="100%" height="{height:g}" '
-        f'xmlns="http://www.w3.org/2000/svg">'
+        f'<svg class="{kind}" role="img" aria-labelledby="{key}-t {key}-d" '
+        f'width="100%" height="{height:g}" xmlns="http://www.w3.org/2000/svg">'
         f'<title id="{key}-t">{escape(title)}</title><desc id="{key}-d">{escape(told)}</desc>'
         f"{''.join(parts)}</svg>"
     )
@@ -93,29 +95,25 @@ def steps(low: float, high: float, most: int = 5) -> list[float]:
     return [round(k * step, 10) for k in range(first, max(last, first + 1) + 1)]
 
 
-def ticks(first: date, last: date) -> list[tuple[date, str]]:
-    """Return up to eight first days of years, or of months where there are few years.
+def ticks(first: date, last: date, most: int = 6) -> list[tuple[date, str]]:
+    """Return first days of months, at most so many, from years down to single months.
 
     Examples
     --------
-    >>> [label for _, label in ticks(date(2015, 12, 31), date(2018, 12, 31))]
-    ['2016', '2017', '2018']
+    >>> [label for _, label in ticks(date(2016, 1, 3), date(2018, 12, 31))]
+    ['Jul 2016', '2017', 'Jul 2017', '2018', 'Jul 2018']
     >>> [label for _, label in ticks(date(2016, 1, 29), date(2016, 3, 31))]
     ['Feb 2016', 'Mar 2016']
     """
-    years = [date(year, 1, 1) for year in range(first.year, last.year + 1)]
-    years = [day for day in years if first <= day <= last]
-    if len(years) > 2:
-        return [(day, f"{day:%Y}") for day in years[:: ceil(len(years) / 8)]]
-    months = [
-        date(year, month, 1)
-        for year in range(first.year, last.year + 1)
-        for month in range(1, 13)
-        if first <= date(year, month, 1) <= last
-    ]
-    if months:
-        return [(day, f"{day:%b %Y}") for day in months[:: ceil(len(months) / 4)]]
-    return [(first, f"{first.day} {first:%b %Y}")]
+    months = [date(y, m, 1) for y in range(first.year, last.year + 1) for m in range(1, 13)]
+    months = [day for day in months if first <= day <= last]
+    for step in (1, 2, 3, 6, 12, 24, 60, 120):
+        chosen = [day for day in months if (12 * day.year + day.month - 1) % step == 0]
+        if len(chosen) <= most:
+            break
+    if not chosen:
+        return [(first, f"{first.day} {first:%b %Y}")]
+    return [(day, f"{day:%Y}" if day.month == 1 else f"{day:%b %Y}") for day in chosen]
 
 
 def thin(values: Sequence[float], most: int = POINTS) -> list[int]:
@@ -124,7 +122,7 @@ def thin(values: Sequence[float], most: int = POINTS) -> list[int]:
     Examples
     --------
     >>> thin([0, 5, 1, 1, -3, 1], most=4)
-    [0, 1, 4, 5]
+    [0, 1, 3, 4, 5]
     """
     n = len(values)
     if n <= most:
@@ -178,7 +176,7 @@ def lines(
     for level in levels:
         heavy = PALE if level == 0 else GRID
         parts += [_rule("0", down(level), "100%", down(level), heavy)]
-        parts += [_text("0", down(level) - 3, shown(level))]
+        parts += [_text("-8", down(level) + 4, shown(level), "end")]
     for day, label in ticks(first, last):
         x = across(day)
         parts += [_rule(f"{x:.2f}%", TOP, f"{x:.2f}%", height - BOTTOM)]
@@ -188,7 +186,7 @@ def lines(
         f'<svg x="0" y="{TOP}" width="100%" height="{room:g}" viewBox="0 0 100 {room:g}" '
         f'preserveAspectRatio="none" overflow="visible" aria-hidden="true">{"".join(paths())}</svg>'
     )
-    return svg(key, title, told, height, [*parts, plot])
+    return svg(key, title, told, height, [*parts, plot], "plot")
 
 
 def swatch(line: Line) -> Markup:
@@ -238,7 +236,7 @@ def reliability(
     Whiskers are 95 % intervals that count only every `horizon`-th session as a new one, because
     the sessions between see mostly the same days. The dotted line is the base rate.
     """
-    size, edge, top, foot = 230.0, 34.0, 10.0, 34.0
+    size, edge, top = 230.0, 34.0, 10.0
     side = size - edge - 10
     spans = [_whisker(each, horizon) for each in bins]
     seen = [each.predicted for each in bins] + [base, *(v for pair in spans for v in pair)]
@@ -274,12 +272,12 @@ def reliability(
             f'<circle cx="{middle:.1f}" cy="{y(happened):.1f}" r="{radius:.1f}" '
             f'fill="{COLOURS[0]}"><title>{escape(name)}</title></circle>'
         ]
-    parts += [_text(f"{edge + side / 2:g}", size + foot - 12, "predicted, %", "middle")]
+    parts += [_text(f"{edge + side / 2:g}", top + side + 31, "predicted, %", "middle")]
     turned = (
         f'<text transform="translate(9 {top + side / 2:g}) rotate(-90)" text-anchor="middle" '
         f'fill="{PALE}">came true, %</text>'
     )
-    drawn = svg(key, title, told, size + foot - 6, [*parts, turned])
+    drawn = svg(key, title, told, top + side + 36, [*parts, turned])
     return Markup(drawn.replace('width="100%"', f'width="{size + 6:g}"', 1))
 
 
@@ -340,6 +338,3 @@ def monthly(days: Sequence[date], values: Sequence[float]) -> dict[tuple[int, in
         month: after / before - 1
         for month, (before, after) in zip(ends, pairwise(levels), strict=True)
     }
-
-
-DAY = timedelta(days=1)

@@ -101,7 +101,6 @@ class Desk:
 
     def sight(self, asof: datetime) -> Sight:
         """Return what the newest bar at `asof` shows; computed once per bar."""
-        self.registry.look()
         names = self._needed()
         panel = self.feed.panel()
         bar = moment(panel, window.index(panel, asof))
@@ -171,18 +170,18 @@ class Desk:
         A pending row is written first, so that nothing is lost that a broker loses, and a scan
         that fires twice finds nothing to do.
         """
+        self.registry.look()
         asof = self.clock.now()
-        due: list[Context] = []
-        bar, view = self.sight(asof).bar, None
-        for bot in self.bots.values():
-            if names is not None and bot.name not in names:
-                continue
-            ids = {symbol: decision_id(bot.name, symbol, bar) for symbol in bot.symbols}
-            known = decisions.known(self.store, list(ids.values()))
-            fresh = [symbol for symbol, key in ids.items() if key not in known]
-            if fresh:
-                view = view or View.read(self, asof)
-                due += self.gather(bot, fresh, view)
+        bar = self.sight(asof).bar
+        bots = [bot for bot in self.bots.values() if names is None or bot.name in names]
+        ids = {(b.name, s): decision_id(b.name, s, bar) for b in bots for s in b.symbols}
+        known = decisions.known(self.store, list(ids.values()))
+        if len(known) == len(ids):
+            return []
+        view, due = View.read(self, asof), []
+        for bot in bots:
+            fresh = [symbol for symbol in bot.symbols if ids[bot.name, symbol] not in known]
+            due += self.gather(bot, fresh, view)
         pended = set(decisions.pend(self.store, due))
         return [context for context in due if context.id in pended]
 
@@ -194,6 +193,7 @@ class Desk:
         """
         if symbol not in bot.symbols:
             raise Refused(f"{bot.name} does not trade {symbol}; it trades {', '.join(bot.symbols)}")
+        self.registry.look()
         asof = self.clock.now()
         number = 1 + decisions.asked(self.store, bot.name, symbol, self.sight(asof).bar)
         [context] = self.gather(bot, [symbol], View.read(self, asof), number)

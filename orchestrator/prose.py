@@ -1,6 +1,6 @@
 """A summary in words. Every sentence follows from the numbers; none knows how a session ended."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from domain.bot import Factor
 from domain.decision import Reason
@@ -69,10 +69,18 @@ EXITS = {
 }
 
 CRITERIA = {
-    "trades": "closed trades",
+    "trades": "trades",
     "pnl": "profit",
     "win_rate": "share of winners",
     "profit_factor": "profit factor",
+}
+
+RULINGS = {
+    "PROMOTE": "promoted",
+    "HOLD": "held",
+    "REJECT": "rejected",
+    "ROLLBACK": "rolled back to",
+    "RETIRE": "retired",
 }
 
 SWITCHES = {
@@ -120,12 +128,17 @@ def percent(share: float, digits: int = 1) -> str:
     return f"{number(100 * share, digits)}{SPACE}%"
 
 
-def interval(measure: Measure | None, digits: int = 2, scale: float = 1.0, unit: str = "") -> str:
+def share_of(n: int, whole: int) -> str:
+    """Return a part as per cent, and what is hardly any as hardly any."""
+    return f"<{SPACE}0.1{SPACE}%" if 0 < n / whole < 0.0005 else percent(n / whole)
+
+
+def interval(measure: Measure | None, digits: int = 2, scale: float = 1.0) -> str:
     """Return a measure's 95 % interval in brackets, or nothing where it has none."""
     if measure is None or measure.low is None or measure.high is None:
         return ""
     low, high = (number(scale * bound, digits) for bound in (measure.low, measure.high))
-    return f"[{low}, {high}]{unit}"
+    return f"[{low},{SPACE}{high}]"
 
 
 def span(summary: Summary) -> str:
@@ -163,7 +176,7 @@ def earned(value: Dollars) -> str:
 def headline(summary: Summary) -> str:
     """Say how the session ended, beside having done nothing but hold the market."""
     held = [f"{baseline.title} {went(baseline.curve.gain)}" for baseline in summary.baselines]
-    beside = f"; over the same time, {listed(held)}" if held else ""
+    beside = f"; bought and held, {listed(held)}" if held else ""
     return f"The desk {went(summary.money.gain)}{beside}."
 
 
@@ -182,9 +195,9 @@ def groups(summary: Summary) -> str:
         pnl = sum(bot.money.pnl for bot in sellers)
         n = sum(bot.record.n for bot in sellers)
         names = listed(bot.title for bot in sellers)
-        told.append(f"{names} {earned(pnl)} after costs with {n:,} closed option trades")
+        told.append(f"{names} {earned(pnl)} after costs with {n:,} option trades")
     told += [
-        f"{bot.title} {earned(bot.money.pnl)} with {bot.record.n:,} closed share trades"
+        f"{bot.title} {earned(bot.money.pnl)} with {bot.record.n:,} share trades"
         for bot in summary.bots.values()
         if bot.factor is Factor.PRICE
     ]
@@ -196,7 +209,7 @@ def trades(summary: Summary) -> str:
     record = summary.record
     if not record.n or record.win_rate is None:
         return "No trade was closed, so nothing can be said of what the desk can do."
-    text = f"Of {record.n:,} closed trades {percent(record.win_rate.value)} won"
+    text = f"Of {record.n:,} trades {percent(record.win_rate.value)} won"
     if record.mean_win is not None and record.mean_loss is not None:
         ratio = -record.mean_loss.value / record.mean_win.value
         text += f", and a loser cost {number(ratio, 2)} times what a winner brought"
@@ -234,6 +247,11 @@ def gate(summary: Summary) -> str:
     return f"{text}; each by itself, {' and '.join(alone)}."
 
 
+def called(title: str) -> str:
+    """Return a model's title as it stands in a sentence, without a comma."""
+    return title.replace(", ", " ")
+
+
 def forecasters(summary: Summary) -> str:
     """Say which models could be told from their base rates by what came true."""
     better: list[str] = []
@@ -244,7 +262,7 @@ def forecasters(summary: Summary) -> str:
         if skill is None or skill.low is None or skill.high is None:
             continue
         group = better if skill.low > 0 else worse if skill.high < 0 else same
-        group.append(model.title)
+        group.append(called(model.title))
     told = []
     if better:
         told.append(f"{listed(better)} predicted better than the base rate")
@@ -258,18 +276,28 @@ def forecasters(summary: Summary) -> str:
 def every(summary: Summary) -> str:
     """Say what the condors would have brought without any choice."""
     told = []
-    for horizon in sorted({e.horizon for e in summary.every}, reverse=True):
-        some = [e for e in summary.every if e.horizon == horizon and e.r is not None]
+    for horizon in sorted({each.horizon for each in summary.every}, reverse=True):
+        some = [each for each in summary.every if each.horizon == horizon and each.r is not None]
         if some:
             means = [f"{number(e.r.value, 3)} for {e.bot.upper()}" for e in some if e.r]
             days = "one session" if horizon == 1 else f"{horizon} sessions"
-            told.append(f"over {days} {listed(means)}")
+            told.append(f"over {days} {listed(means)}{sure([e.r for e in some if e.r])}")
     if not told:
         return ""
     return (
         "Selling a condor at every close and holding it would have brought, in units of risk a "
         f"trade after costs, {'; '.join(told)}."
     )
+
+
+def sure(means: Sequence[Measure]) -> str:
+    """Say how many of some means can be told from zero, or nothing where nobody knows."""
+    bounds = [(m.low, m.high) for m in means if m.low is not None and m.high is not None]
+    if len(bounds) < len(means):
+        return ""
+    known = sum(low > 0 or high < 0 for low, high in bounds)
+    count = "none" if not known else "all" if known == len(means) else f"{known} of {len(means)}"
+    return f" ({count} can be told from zero)"
 
 
 def costs(summary: Summary) -> str:
@@ -297,11 +325,8 @@ def cause(code: str) -> str:
 
 def target(model: ModelReport) -> str:
     """Say what a model predicts."""
-    days = "session" if model.horizon == 1 else "sessions"
-    what = "the index" if model.universe == "index" else "a stock"
-    if model.target == "survives":
-        return f"{what} closes within the short strikes after {model.horizon} {days}"
-    return f"{what} closes higher after {model.horizon} {days}"
+    days = "1 session" if model.horizon == 1 else f"{model.horizon} sessions"
+    return f"{'inside the strikes' if model.target == 'survives' else 'higher'} after {days}"
 
 
 def verdict(forecasts: Forecasts) -> str:

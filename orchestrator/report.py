@@ -25,7 +25,7 @@ from market import window
 from market.feeds.base import Feed
 from market.panel import Panel
 from market.universe import STOCKS
-from models import catalog
+from models import catalog, ensemble
 from orchestrator import baselines
 from orchestrator.baselines import Every
 from orchestrator.books import Mark
@@ -95,6 +95,12 @@ class Forecasts(Value):
     scores: dict[str, Measure] = Field(default_factory=dict)
     """``brier``, ``brier_base``, ``skill`` and more, as the promotion gate measures them."""
     bins: tuple[Bin, ...] = ()
+    versions: int = 0
+    """Distinct ones whose predictions these were."""
+
+    @property
+    def n(self) -> int:
+        return sum(each.n for each in self.bins)
 
     @property
     def skill(self) -> Measure | None:
@@ -102,7 +108,7 @@ class Forecasts(Value):
 
 
 class Record(Value):
-    """What a set of closed trades and a daily equity are worth. Dollars, costs counted."""
+    """What a set of trades and a daily equity are worth. Dollars, costs counted."""
 
     n: int
     win_rate: Measure | None = None
@@ -132,7 +138,7 @@ class Money(Value):
     costs: Dollars
     gross: Dollars
     gross_wins: Dollars
-    """What the winners among the closed trades brought before costs."""
+    """What the winners among the trades brought before costs."""
 
     @property
     def equity(self) -> Dollars:
@@ -165,12 +171,19 @@ class BotReport(Value):
     """Opening orders by what became of them."""
     open_positions: int
     exits: dict[str, int]
-    """Closed trades by what closed them."""
+    """Closings, of wholes and of parts, by what made them."""
     money: Money
     record: Record
     gate: Gate
     forecasts: tuple[Forecasts, ...]
+    """Of every model that it asks."""
     curve: Curve | None
+
+    @property
+    def deciders(self) -> tuple[Forecasts, ...]:
+        """Those of the models that can stop it: WISDOM, or the members of the ensemble."""
+        deciding = {"wisdom"} if self.factor is Factor.VOLATILITY else ensemble.WEIGHTS.keys()
+        return tuple(each for each in self.forecasts if each.model in deciding)
 
 
 class Reign(Value):
@@ -189,7 +202,6 @@ class ModelReport(Value):
     name: str
     title: str
     target: str
-    universe: str
     horizon: int
     trained: int
     rulings: dict[str, int]
@@ -215,7 +227,7 @@ class Latched(Value):
 
 
 class Baseline(Value):
-    """A portfolio that needs no desk."""
+    """A portfolio that needs no desk: bought at the first bar and held. `title` says what."""
 
     name: str
     title: str
@@ -244,6 +256,9 @@ class Summary(Value):
     """``layers`` and ``codes``."""
     causes: tuple[Cause, ...]
     trades: int
+    """Entries that are wholly closed."""
+    closings: int
+    """Rows of the record that closed them, or parts of them."""
     money: Money
     record: Record
     curve: Curve | None
@@ -327,10 +342,12 @@ def summarise(
     start, end = bars[0], bars[-1]
     desk = {name: bot for name, bot in bots.items() if any(found.of(name).lines)}
     judge = _Judge(settings.seed, verified)
-    reports = {name: _bot(bot, found.of(name), start, judge) for name, bot in desk.items()}
+    live = {model: _forecasts(model, found.outcomes, judge) for model in catalog.CATALOG}
+    reports = {name: _bot(bot, found.of(name), start, judge, live) for name, bot in desk.items()}
     capital = sum(report.money.capital for report in reports.values())
     curve = _total([report.curve for report in reports.values()])
-    causes = _causes(found)
+    causes, whole = _causes(found), _whole(found)
+    gate = measures.mvs([trade.pnl for trade in whole], judge.rng("mvs"))
     played = window.between(feed.panel(), start, end)
     return Summary(
         window=Window(start=start, end=end),
@@ -344,13 +361,14 @@ def summarise(
             "codes": _totals((cause.code, cause.n) for cause in causes),
         },
         causes=causes,
-        trades=len(found.closed),
-        money=_money(capital, found.closed, found.held),
-        record=_record(found.closed, curve, judge.rng("desk")),
+        trades=len(whole),
+        closings=len(found.closed),
+        money=_money(capital, found),
+        record=_record(whole, gate, curve, judge.rng("desk")),
         curve=curve,
         bots=reports,
-        models=_models(store, found, judge),
-        mvs=measures.mvs([trade.pnl for trade in found.closed], judge.rng("mvs")),
+        models=_models(store, live),
+        mvs=gate,
         switches=_latched(store, start, end),
         baselines=_baselines(played, capital, settings.costs, judge),
         every=baselines.every(feed.panel(), start, end, desk, settings.costs),
@@ -456,10 +474,13 @@ def _causes(found: _Found) -> tuple[Cause, ...]:
     )
 
 
-def _bot(bot: Bot, own: _Found, start: datetime, judge: _Judge) -> BotReport:
+def _bot(
+    bot: Bot, own: _Found, start: datetime, judge: _Judge, live: Mapping[str, Forecasts]
+) -> BotReport:
     causes = _causes(own)
     curve = _curve(own.marks, bot.capital, start)
-    pnl = [trade.pnl for trade in own.closed]
+    whole = _whole(own)
+    gate = measures.mvs([trade.pnl for trade in whole], judge.rng(f"mvs {bot.name}"))
     return BotReport(
         name=bot.name,
         title=bot.title,
@@ -471,22 +492,50 @@ def _bot(bot: Bot, own: _Found, start: datetime, judge: _Judge) -> BotReport:
         orders={status: n for (_, status), n in sorted(own.orders.items())},
         open_positions=len(own.held),
         exits=_totals((trade.why.value, 1) for trade in own.closed),
-        money=_money(bot.capital, own.closed, own.held),
-        record=_record(own.closed, curve, judge.rng(bot.name)),
-        gate=measures.mvs(pnl, judge.rng(f"mvs {bot.name}")),
+        money=_money(bot.capital, own),
+        record=_record(whole, gate, curve, judge.rng(bot.name)),
+        gate=gate,
         forecasts=tuple(
             forecasts
             for model in bot.models
-            if (forecasts := _forecasts(model, own.outcomes, judge, bot.name)).bins
+            if (forecasts := _own(live[model], own.outcomes, judge, bot.name)).bins
         ),
         curve=curve,
     )
 
 
-def _money(capital: Dollars, closed: Sequence[Trade], held: Sequence[Position]) -> Money:
-    realised = fsum(trade.pnl for trade in closed)
-    still = accounting.unrealised(held)
-    costs = fsum(trade.costs for trade in closed) + fsum(p.entry_costs for p in held)
+def _whole(found: _Found) -> list[Trade]:
+    """Return one trade per entry that is wholly closed, in how many parts it may have been.
+
+    A half that is sold at 1 R and the rest that is stopped are one decision and one result. To
+    count them as two would show a winner and hide what the rest came to.
+    """
+    still = {position.decision_id for position in found.held}
+    parts: dict[str, list[Trade]] = {}
+    for trade in found.closed:
+        if trade.decision_id not in still:
+            parts.setdefault(trade.decision_id, []).append(trade)
+    return [_joined(closings) for closings in parts.values()]
+
+
+def _joined(parts: Sequence[Trade]) -> Trade:
+    pnl, risk = fsum(part.pnl for part in parts), fsum(part.risk for part in parts)
+    return parts[-1].model_copy(
+        update={
+            "quantity": sum(part.quantity for part in parts),
+            "pnl": pnl,
+            "costs": fsum(part.costs for part in parts),
+            "risk": risk,
+            "r": pnl / risk,
+        }
+    )
+
+
+def _money(capital: Dollars, found: _Found) -> Money:
+    realised = fsum(trade.pnl for trade in found.closed)
+    still = accounting.unrealised(found.held)
+    spent = (*(trade.costs for trade in found.closed), *(p.entry_costs for p in found.held))
+    costs = fsum(spent)
     return Money(
         capital=capital,
         pnl=realised + still,
@@ -494,11 +543,11 @@ def _money(capital: Dollars, closed: Sequence[Trade], held: Sequence[Position]) 
         open=still,
         costs=costs,
         gross=realised + still + costs,
-        gross_wins=fsum(max(0.0, trade.pnl + trade.costs) for trade in closed),
+        gross_wins=fsum(max(0.0, trade.pnl + trade.costs) for trade in _whole(found)),
     )
 
 
-def _record(closed: Sequence[Trade], curve: Curve | None, rng: Generator) -> Record:
+def _record(closed: Sequence[Trade], gate: Gate, curve: Curve | None, rng: Generator) -> Record:
     pnl = np.array([trade.pnl for trade in closed])
     daily = np.array([]) if curve is None else np.diff(curve.values)
     start = 1.0 if curve is None else curve.values[0]
@@ -507,7 +556,7 @@ def _record(closed: Sequence[Trade], curve: Curve | None, rng: Generator) -> Rec
         win_rate=measures.win_rate(pnl),
         mean_win=measures.expectancy(pnl[pnl > 0], rng),
         mean_loss=measures.expectancy(pnl[pnl < 0], rng),
-        profit_factor=measures.profit_factor(pnl, rng),
+        profit_factor=next(c.measured for c in gate.criteria if c.name == "profit_factor"),
         expectancy_r=measures.expectancy([trade.r for trade in closed], rng),
         sharpe=measures.sharpe(daily, rng),
         sortino=measures.sortino(daily, rng),
@@ -541,11 +590,23 @@ def _total(curves: Sequence[Curve | None]) -> Curve | None:
 
 def _forecasts(model: str, outcomes: Sequence[Outcome], judge: _Judge, part: str = "") -> Forecasts:
     horizon = catalog.entry(model).target.horizon
-    own = [outcome for outcome in outcomes if outcome.model == model]
-    if not own:
+    said = [outcome for outcome in outcomes if outcome.model == model]
+    if not said:
         return Forecasts(model=model, horizon=horizon)
-    scores = judge.verified(own, horizon, judge.rng(f"{part} {model}"))
-    return Forecasts(model=model, horizon=horizon, scores=dict(scores), bins=_bins(own))
+    return Forecasts(
+        model=model,
+        horizon=horizon,
+        scores=dict(judge.verified(said, horizon, judge.rng(f"{part} {model}"))),
+        bins=_bins(said),
+        versions=len({outcome.version for outcome in said}),
+    )
+
+
+def _own(live: Forecasts, outcomes: Sequence[Outcome], judge: _Judge, part: str) -> Forecasts:
+    """Return what one bot was told by a model; of a model that no other bot asks, all there is."""
+    if sum(outcome.model == live.model for outcome in outcomes) == live.n:
+        return live
+    return _forecasts(live.model, outcomes, judge, part)
 
 
 def _bins(outcomes: Sequence[Outcome]) -> tuple[Bin, ...]:
@@ -567,28 +628,25 @@ def _bins(outcomes: Sequence[Outcome]) -> tuple[Bin, ...]:
     return tuple(found)
 
 
-def _models(store: Store, found: _Found, judge: _Judge) -> dict[str, ModelReport]:
+def _models(store: Store, live: Mapping[str, Forecasts]) -> dict[str, ModelReport]:
     """Return what is recorded of every model that was ever ruled on or asked."""
     ledger, versions = registry.ledger(store), registry.versions(store)
-    names = {line.model for line in ledger} | {o.model for o in found.outcomes}
     reports = {}
     for name, entry in catalog.CATALOG.items():
-        if name not in names:
-            continue
         rulings = [line for line in ledger if line.model == name]
         own = [version for version in versions if version.model == name]
-        served = {outcome.version for outcome in found.outcomes if outcome.model == name}
+        if not own and not live[name].n:
+            continue
         reports[name] = _model(
             ModelReport(
                 name=name,
                 title=entry.title,
                 target=entry.target.name,
-                universe=entry.target.universe,
                 horizon=entry.target.horizon,
                 trained=len(own),
                 rulings=_totals((line.ruling.value, 1) for line in rulings),
-                served=len(served),
-                live=_forecasts(name, found.outcomes, judge),
+                served=live[name].versions,
+                live=live[name],
                 reigns=_reigns(rulings),
             ),
             own,
@@ -649,8 +707,8 @@ def _baselines(
     stocks = tuple(symbol for symbol in played.symbols if symbol in STOCKS)
     found = []
     for name, title, symbols in (
-        ("index", f"{index} held", (index,)),
-        ("stocks", f"{len(stocks)} stocks held, in equal parts", stocks),
+        ("index", index, (index,)),
+        ("stocks", f"{len(stocks)} stocks in equal parts", stocks),
     ):
         growth = baselines.held(played, symbols, costs)
         if growth is None:

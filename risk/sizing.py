@@ -43,12 +43,13 @@ def size(
 ) -> Sizing:
     """Return the quantity of one proposal.
 
-    The stake (the lesser of fractional and ruin-safe Kelly, no more than the bot's
-    `risk_per_trade`) times the bot's equity, times the scale of the layers before, the equity
-    scaler and the share of capital that the bot was allotted relative to an equal share, at most
-    1. That budget and the room under the desk's caps, over the risk of one unit, rounded down. Of
-    shares, no more than an equal part of the bot's equity buys; of anything, no more than the
-    bot's `max_quantity`.
+    The stake (the lesser of fractional and ruin-safe Kelly) times the bot's equity, less what the
+    bot has at stake already on what moves along, and no more than its `risk_per_trade`: Kelly says
+    how much to bet on one outcome, and five condors on one index are one bet. Times the scale of
+    the layers before, the equity scaler and the share of capital that the bot was allotted
+    relative to an equal share, at most 1. That budget and the room under the desk's caps, over
+    the risk of one unit, rounded down. Of shares, no more than an equal part of the bot's equity
+    buys; of anything, no more than the bot's `max_quantity`.
 
     Parameters
     ----------
@@ -75,10 +76,13 @@ def size(
             binding="edge",
             evidence={"edge": edge, "probability": probability, "gain": gain, "loss": loss},
         )
-    stake = kelly.stake(probability, gain, loss, bot.kelly)
-    first = "kelly" if stake <= bot.risk_per_trade else "risk_per_trade"
+    stake, equity = kelly.stake(probability, gain, loss, bot.kelly), max(0.0, book.equity)
+    mine = tuple(held for held in book.exposures if held.bot == bot.name)
+    own = shared(proposal.side, 0.0, context.correlations, mine).held
+    free, most = max(0.0, stake * equity - own), bot.risk_per_trade * equity
+    first = "kelly" if free <= most else "risk_per_trade"
     cuts = {
-        first: min(stake, bot.risk_per_trade) * max(0.0, book.equity),
+        first: min(free, most),
         "scale": scale,
         "equity_scaler": scaler.scale(book.equity, book.peak),
         "thompson": min(1.0, book.allocation * n_bots),
@@ -114,6 +118,7 @@ def size(
             "gain": gain,
             "loss": loss,
             "stake": stake,
+            "own": own,
             "risk_per_trade": bot.risk_per_trade,
             "equity": book.equity,
             "scale": scale,

@@ -3,8 +3,12 @@
 from domain.bot import Factor
 from domain.decision import Draft, Effect, Proposal, Reason, Verdict
 from domain.errors import OmegaError
+from models import ensemble
 from orchestrator.layers.base import layer, veto
 from risk import sizing as rules
+
+WIN = ("wisdom",)
+"""Whose payoffs go with the probability that a premium trade is sized by."""
 
 
 @layer
@@ -36,24 +40,18 @@ def sizing(draft: Draft) -> Verdict:
 def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     """Return what a winner brings and a loser costs, in units of the proposal's risk.
 
-    The gain of an option structure is this one's own; what a breach costs, and both sides of a
-    share trade, are the means that training measured, after costs. A vertical, of which nothing
-    was measured, counts a loser as a total loss.
+    Both are means that training measured over all of history, after costs, with the bot's own
+    exits. A vertical, of which nothing was measured, brings what it can bring at most, and counts
+    a loser as a total loss.
     """
-    facts = [
-        prediction.facts
-        for prediction in draft.predictions
-        if prediction.probability is not None and {"gain", "loss"} <= prediction.facts.keys()
-    ]
-    if draft.context.bot.factor is Factor.VOLATILITY:
+    if draft.context.bot.factor is Factor.VOLATILITY and proposal.structure != "iron_condor":
         if proposal.max_gain is None:
             raise OmegaError(f"{proposal.structure} has no known best case")
-        gain = proposal.max_gain / proposal.max_loss
-        wisdom = draft.prediction("wisdom")
-        if proposal.structure != "iron_condor" or wisdom is None:
-            return gain, 1.0
-        return gain, wisdom.facts["loss"]
-    if not facts:
+        return proposal.max_gain / proposal.max_loss, 1.0
+    asked = WIN if draft.context.bot.factor is Factor.VOLATILITY else tuple(ensemble.WEIGHTS)
+    facts = [said.facts for model in asked if (said := draft.prediction(model)) is not None]
+    measured = [known for known in facts if {"gain", "loss"} <= known.keys()]
+    if not measured:
         raise OmegaError("no model says what a winner brings and a loser costs")
-    n = len(facts)
-    return sum(f["gain"] for f in facts) / n, sum(f["loss"] for f in facts) / n
+    n = len(measured)
+    return sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n

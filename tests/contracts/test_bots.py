@@ -39,8 +39,8 @@ def test_a_bot_asks_for_what_its_strategy_reads(name: str) -> None:
 def test_a_bot_says_how_it_gets_out(name: str) -> None:
     bot = BOTS[name]
     if bot.structures:
-        assert bot.profit_target is not None
-        assert bot.stop_multiple is not None
+        assert bot.horizon > 0
+        assert bot.wing is not None, "what is held to expiry is bounded by its wings"
     else:
         assert bot.stop_ranges is not None
         assert bot.trail_ranges is not None

@@ -64,16 +64,18 @@ def furnished(home: Path, blank: Path) -> Settings:
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def settings(request: pytest.FixtureRequest, tmp_path: Path, blank: Path) -> Settings:
+def settings(request: pytest.FixtureRequest, tmp_path: Path, blank: Path) -> Iterator[Settings]:
     """Give the settings of a home of its own, on each database."""
     home = tmp_path / "home"
     if request.param == "sqlite":
-        return furnished(home, blank)
+        yield furnished(home, blank)
+        return
     url: str = request.getfixturevalue("template")
     name = f"omega_{next(_numbers)}"
     with psycopg.connect(url, autocommit=True) as conn:
-        conn.execute(f"CREATE DATABASE {name} TEMPLATE omega_template STRATEGY FILE_COPY")
-    return Settings(home=home, database_url=url.replace("/postgres?", f"/{name}?"))
+        conn.execute(f"CREATE DATABASE {name} TEMPLATE omega_template")
+        yield Settings(home=home, database_url=url.replace("/postgres?", f"/{name}?"))
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @pytest.fixture

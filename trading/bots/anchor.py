@@ -23,6 +23,8 @@ ANCHOR = Bot(
     wing=10.0,
     strike_step=5.0,
     min_credit=0.75,
-    profit_target=0.5,
+    # No target: buying back early costs a quarter of the credit (-6.0 % of the risk a trade in
+    # 2014-2018 with a target of 50 %, -0.9 % without).
+    profit_target=None,
     stop_multiple=2.0,
 )

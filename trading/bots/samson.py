@@ -1,4 +1,4 @@
-"""SAMSON sells close to the market, takes its profit early, and may choose a side."""
+"""SAMSON sells close to the market, and may choose a side."""
 
 from domain.bot import Bot, Factor
 
@@ -25,6 +25,8 @@ SAMSON = Bot(
     wing=10.0,
     strike_step=5.0,
     min_credit=0.5,
-    profit_target=0.3,
+    # No target: with 30 % of the credit a trade returned -6.3 % of its risk in 2014-2018, and
+    # +1.2 % without.
+    profit_target=None,
     stop_multiple=2.0,
 )
