@@ -186,9 +186,18 @@ def _whole(panel: Panel, target: Target, features: tuple[str, ...], costs: Costs
     data = Dataset(
         X=pd.DataFrame(x, index=pd.DatetimeIndex(starts, name="bar"), columns=list(features)),
         y=y.ravel()[rows],
-        r=labels.results(panel, target, costs).ravel()[rows],
+        r=_results(panel, target, costs).ravel()[rows],
         starts=starts,
         ends=panel.times[bar + target.horizon],
         symbols=names,
     )
     return _Whole(data, finite, np.cumsum(finite, axis=0, dtype=np.int32))
+
+
+def _results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
+    """Simulate every trade once per panel: models of one target differ in features alone."""
+    key = (labels.results, target, costs)
+    if key not in panel.memo:
+        panel.memo[key] = labels.results(panel, target, costs)
+    results: FloatArray = panel.memo[key]
+    return results

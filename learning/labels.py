@@ -6,6 +6,7 @@ NaN is "not known", never "lost".
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from math import isfinite
@@ -15,7 +16,7 @@ import numpy as np
 from domain.book import Costs
 from domain.bot import Bot
 from domain.decision import Proposal
-from domain.errors import Refused
+from domain.errors import DataError, Refused
 from domain.market import Bar, Surface
 from domain.trade import Intent, Order, Position
 from domain.values import FloatArray
@@ -123,8 +124,10 @@ def _condors(panel: Panel, target: Target, costs: Costs) -> FloatArray:
         known = [surfaces.get(t + 1 + k) for k in range(len(bars))]
         for d, distance in enumerate(target.distances):
             bot = seller(distance, surface.spot)
-            unit = propose("iron_condor", bot, surface, target.horizon, vix, costs)
-            out[t, 0, d] = _managed(unit, surface, [b for b in bars if b], known, bot, costs)
+            # a spot too low for such strikes: the label stands, the result is unknown
+            with suppress(DataError):
+                unit = propose("iron_condor", bot, surface, target.horizon, vix, costs)
+                out[t, 0, d] = _managed(unit, surface, [b for b in bars if b], known, bot, costs)
     return out
 
 

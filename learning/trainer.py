@@ -93,10 +93,11 @@ def train(
         The exported artifact does not say what the model says.
     """
     model = catalog.create(name, seed)
-    data = labelled(panel, model.target, model.features, asof, costs).every(model.stride)
+    data = labelled(panel, model.target, model.features, asof, costs)
     cut = holdout(data.starts, data.ends, HOLDOUT)
     measures = examine(name, data, cut, seed, THOROUGH if thorough else RESAMPLES)
-    model.fit(data.X, data.label)
+    learned = data.every(model.stride)
+    model.fit(learned.X, learned.label)
     schema = compute.schema_hash(f for f in data.known if f in model.market_features())
     artifact = model.export(earnings(data, model.target.distances), schema)
     probes = data.X if thorough else data.X.iloc[-PROBES:]
@@ -132,7 +133,9 @@ def examine(
 ) -> dict[str, Measure]:
     """Fit on the training part of a split and measure on its test, beside the two rivals."""
     known, judged = data.take(cut.train), data.take(cut.test)
-    model = catalog.create(name, seed).fit(known.X, known.label)
+    model = catalog.create(name, seed)
+    learned = known.every(model.stride)
+    model.fit(learned.X, learned.label)
     return score(
         model.predict(judged.X),
         judged.y,

@@ -148,8 +148,9 @@ def path(vol_ratio: FloatArray, trend_z: FloatArray) -> list[Regime | None]:
 
     Examples
     --------
-    >>> [str(state.name) for state in path([1.0, 1.5, 1.5, 1.5, 1.35, 1.2], [0.0] * 6) if state]
-    ['calm-chop', 'calm-chop', 'calm-chop', 'high-chop', 'high-chop', 'high-chop']
+    >>> ratio = np.array([1.0, 1.35, 1.4, 1.35, 1.35, 1.2])
+    >>> [str(state.vol) for state in path(ratio, np.zeros(6)) if state]
+    ['calm', 'calm', 'high', 'high', 'high', 'calm']
     """
     ratio, z = np.asarray(vol_ratio, dtype=np.float64), np.asarray(trend_z, dtype=np.float64)
     state = 2 * _high(ratio[:, None])[:, 0] + _trending(z[:, None])[:, 0]

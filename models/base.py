@@ -14,7 +14,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
 import numpy as np
-from pydantic import ConfigDict, ValidationError, model_validator
+from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from domain.errors import FeatureMismatch, IntegrityError, ModelError
 from domain.values import FloatArray, Value, canonical
@@ -68,7 +68,7 @@ class Artifact(Value):
     """float32 ``x`` of shape (n, F) to float32 ``y`` of shape (n, 1), before calibration."""
     knots: tuple[tuple[float, ...], tuple[float, ...]]
     """Calibration: `numpy.interp` through these points."""
-    facts: dict[str, float] = {}
+    facts: dict[str, float] = Field(default_factory=dict)
     """What training measured; see `about`."""
     golden: tuple[tuple[tuple[float, ...], float], ...] = ()
     """Input rows and the probabilities they must give: the self-test before a swap."""
@@ -182,6 +182,8 @@ class Model(ABC):
     stride: ClassVar[int] = 1
     """Learns from every so many sessions, counted back from the newest. Labels of several sessions
     overlap, so where rows are many, most of them say what their neighbours said."""
+    accepts_nan: ClassVar[bool] = True
+    """Whether the training library answers rows with NaN. Only the parity gate asks it to."""
     retrain: ClassVar[str]
     """When, as five crontab fields in exchange time (America/Chicago)."""
 
@@ -242,9 +244,7 @@ class Model(ABC):
         """
 
     @abstractmethod
-    def export(
-        self, facts: Mapping[str, float] | None = None, schema_hash: str = ""
-    ) -> Artifact:
+    def export(self, facts: Mapping[str, float] | None = None, schema_hash: str = "") -> Artifact:
         """Write the fitted model down.
 
         Parameters

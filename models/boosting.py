@@ -49,8 +49,6 @@ class Boosted(Model):
 
     rising: ClassVar[tuple[str, ...]] = ()
     """Features in which the probability never falls."""
-    accepts_nan: ClassVar[bool] = True
-    """Whether the library itself answers rows with NaN. Omega never asks it to."""
 
     def __init__(self, seed: int = 0) -> None:
         super().__init__(seed)
@@ -100,9 +98,7 @@ class Boosted(Model):
             raise FeatureMismatch(f"{self.name}: unknown {names}")
         return np.interp(self.raw(x), *fitted.knots)
 
-    def export(
-        self, facts: Mapping[str, float] | None = None, schema_hash: str = ""
-    ) -> Artifact:
+    def export(self, facts: Mapping[str, float] | None = None, schema_hash: str = "") -> Artifact:
         fitted = self._done()
         return Artifact(
             model=self.name,
@@ -122,9 +118,10 @@ class Boosted(Model):
         return self._fitted
 
     def _check(self, known: Any, used: tuple[int, ...], y: pd.Series) -> None:
-        partly = [self.features[i] for i, whole in zip(used, known.all(axis=0), strict=True) if not whole]
-        if partly:
-            raise FeatureMismatch(f"{self.name}: unknown in some rows: {', '.join(partly)}")
+        partly = np.array(used, int)[~known.all(axis=0)]
+        if len(partly):
+            names = ", ".join(self.features[i] for i in partly)
+            raise FeatureMismatch(f"{self.name}: unknown in some rows: {names}")
         if len(y) != len(known) or not y.isin((0, 1)).all():
             raise ModelError(f"{self.name}: every row needs a label, 0 or 1")
         if not used or len(y) < self.min_samples:

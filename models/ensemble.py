@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from math import fsum
 
+from pydantic import Field
+
 from domain.decision import Prediction, Reason
 from domain.errors import ModelError
 from domain.values import Action, Fraction, Probability, Value
@@ -29,13 +31,13 @@ class Vote(Value):
     code: Reason
     """OK, NO_QUORUM or NO_CONSENSUS."""
     reason: str = ""
-    votes: dict[str, Action] = {}
+    votes: dict[str, Action] = Field(default_factory=dict)
     """Of the members present."""
-    weights: dict[str, Fraction] = {}
+    weights: dict[str, Fraction] = Field(default_factory=dict)
     """Of the members present; they add up to 1."""
-    shares: dict[Action, Fraction] = {}
+    shares: dict[Action, Fraction] = Field(default_factory=dict)
     """Weight behind each action that somebody voted for."""
-    absent: dict[str, str] = {}
+    absent: dict[str, str] = Field(default_factory=dict)
     """Members that did not answer, and why."""
 
 
@@ -78,9 +80,7 @@ def vote(
     answers = {p.model: p for p in predictions if p.model in weights}
     if len(answers) < sum(p.model in weights for p in predictions):
         raise ModelError("a member of the ensemble answered twice")
-    chances = {
-        name: answers[name].probability for name in weights if name in answers
-    }
+    chances = {name: answers[name].probability for name in weights if name in answers}
     present = {name: p for name, p in chances.items() if p is not None}
     absent = {
         name: answers[name].reason if name in answers else "not asked"
@@ -90,7 +90,11 @@ def vote(
     if len(present) < QUORUM:
         reason = f"{len(present)} of {len(weights)} members answered, {QUORUM} are needed"
         return Vote(
-            action=Action.HOLD, probability=None, code=Reason.NO_QUORUM, reason=reason, absent=absent
+            action=Action.HOLD,
+            probability=None,
+            code=Reason.NO_QUORUM,
+            reason=reason,
+            absent=absent,
         )
     whole = fsum(weights[name] for name in present)
     share = {name: weights[name] / whole for name in present}

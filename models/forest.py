@@ -190,7 +190,7 @@ def from_lightgbm(booster: lgb.Booster) -> Forest:
 
 
 def _lightgbm_tree(root: Mapping[str, Any]) -> Tree:
-    """Number the nodes of a nested tree in the order they are met, parents first."""
+    """Return a nested tree as arrays, its nodes in the order they are met, parents first."""
     rows: list[tuple[int, float, int, int, float, bool]] = []
 
     def visit(node: Mapping[str, Any]) -> int:

@@ -50,10 +50,12 @@ def session(graph: bytes) -> ort.InferenceSession:
         opened = ort.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except BROKEN as error:
         raise ModelError(f"the graph cannot be loaded; train again: {error}") from error
-    inputs, outputs = opened.get_inputs(), opened.get_outputs()
-    if [node.name for node in inputs] != ["x"] or [node.name for node in outputs] != ["y"]:
-        raise ModelError("the graph must lead from 'x' to 'y' and nowhere else")
-    return opened
+    ends = [(end.name, end.type, end.shape[1:]) for end in opened.get_inputs()]
+    ends += [(end.name, end.type, end.shape[1:]) for end in opened.get_outputs()]
+    match ends:
+        case [("x", "tensor(float)", [int()]), ("y", "tensor(float)", [1])]:
+            return opened
+    raise ModelError(f"the graph must lead from x (n, F) to y (n, 1), in float32; it has {ends}")
 
 
 class Served:

@@ -23,9 +23,7 @@ class Prophet(Boosted):
     name = "prophet"
     title = "Prophet"
     features: ClassVar[tuple[str, ...]] = (*MARKET, "strike_distance")
-    target: ClassVar[Target] = Target(
-        "survives", horizon=5, universe="index", distances=DISTANCES
-    )
+    target: ClassVar[Target] = Target("survives", horizon=5, universe="index", distances=DISTANCES)
     retrain = WEEKLY
     rising = ("strike_distance",)
     parameters: ClassVar[dict[str, Any]] = {

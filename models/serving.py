@@ -76,9 +76,7 @@ class Champions:
         distance = context.bot.distance
         return tuple(self._ask(name, known, distance) for name in context.bot.models)
 
-    def _ask(
-        self, name: str, known: dict[str, float], distance: float | None
-    ) -> Prediction:
+    def _ask(self, name: str, known: dict[str, float], distance: float | None) -> Prediction:
         served = self._ready.get(name)
         if served is None:
             why = self.refused.get(name, f"no champion; train one with `omega train {name}`")

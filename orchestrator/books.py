@@ -7,20 +7,23 @@ the store and not done a second time.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
+from domain.book import Switches
 from domain.market import Bar, Surface
-from domain.trade import Fill, Intent, Order, Position, Trade
+from domain.trade import Fill, Order, Position, Trade
 from domain.values import Value
 from market import calendar, pricing, window
 from orchestrator.desk import Desk, View, accounts
 from orchestrator.sight import moment, surface
 from risk import capital, guardrails, killswitch
 from risk.capital import Capital
-from storage import orders, state, switches, trades
+from storage import orders, outbox, state, switches, trades
 from trading import accounting, exits
 from trading.accounting import Account
 from trading.brokers.base import Quote
 from trading.exits import Closing
 
+MANY = 1000
+"""Messages taken from the outbox at a time."""
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 
@@ -35,40 +38,47 @@ class Mark(Value):
 
 
 def execute(desk: Desk) -> int:
-    """Fill the opening orders for which a price has come; return how many were filled.
+    """Work off the outbox: fill the orders for which a price has come; return how many.
 
+    An order and its message were written with the decision, so none can be lost on the way.
     Decided at a close, filled at the next open; a feed without opens fills at the next close. A
     switch that was thrown overnight cancels the order: it would only add risk. So does a session
     that passes without a price.
     """
     now, filled = desk.clock.now(), 0
-    waiting = [o for o in orders.open_orders(desk.store) if o.intent is Intent.OPEN]
-    if not waiting:
+    messages = [m for m in outbox.pending(desk.store, MANY) if m.topic == outbox.EXECUTE]
+    if not messages:
         return 0
     halted, books = switches.read(desk.store), accounts(desk.store, desk.bots)
-    for order in waiting:
-        bot = desk.bot(order.bot)
-        mode, latch = killswitch.mode(halted, bot.name, bot.strategy, order.symbol, now)
-        if not killswitch.allows(mode, Intent.OPEN):
-            why = (
-                "the switches cannot be read" if latch is None else f"{latch.code}: {latch.reason}"
-            )
-            orders.cancel(desk.store, order.id, why, now)
+    settled = []
+    for message in messages:
+        order, status = orders.get(desk.store, message.payload["order"])
+        if status == "open" and not _settle(desk, order, halted, now):
             continue
-        quote = _quote(desk, order, now)
-        if quote is None:
-            if now > calendar.ahead(order.placed_at, 1):
-                orders.cancel(desk.store, order.id, "a session passed without a price", now)
-            continue
-        fill = desk.broker.submit(order, quote)
-        expires = calendar.ahead(order.placed_at, order.proposal.horizon)
-        position = exits.open_position(order, fill, expires, bot)
-        if orders.record_fill(desk.store, fill, position):
+        settled.append(message.id)
+        if orders.get(desk.store, order.id)[1] == "filled" and status == "open":
             filled += 1
-            books[bot.name] = accounting.entered(books[bot.name])
+            books[order.bot] = accounting.entered(books[order.bot])
+    outbox.published(desk.store, settled, now)
     if filled:
         _keep(desk, books.values())
     return filled
+
+
+def _settle(desk: Desk, order: Order, halted: Switches, now: datetime) -> bool:
+    """Fill or cancel an open order; False while it has to wait."""
+    bot = desk.bot(order.bot)
+    mode, latch = killswitch.mode(halted, bot.name, bot.strategy, order.symbol, now)
+    if not killswitch.allows(mode, order.intent):
+        why = "the switches cannot be read" if latch is None else f"{latch.code}: {latch.reason}"
+        return orders.cancel(desk.store, order.id, why, now)
+    quote = _quote(desk, order, now)
+    if quote is None:
+        late = now > calendar.ahead(order.placed_at, 1)
+        return late and orders.cancel(desk.store, order.id, "a session passed without a price", now)
+    fill = desk.broker.submit(order, quote)
+    expires = calendar.ahead(order.placed_at, order.proposal.horizon)
+    return orders.record_fill(desk.store, fill, exits.open_position(order, fill, expires, bot))
 
 
 def _quote(desk: Desk, order: Order, now: datetime) -> Quote | None:
@@ -118,9 +128,8 @@ def mark(desk: Desk) -> int:
             held.append(left)
             if left is not position:
                 carried.append(left)
-    bar = desk.sight(now).bar
     trades.mark(desk.store, carried)
-    _value(desk, books, held, bar)
+    _value(desk, books, held, desk.sight(now).bar)
     return closed
 
 
@@ -178,16 +187,14 @@ def _close(
             at=at,
         )
         trade = accounting.trade(position, closing, at)
-        rest = None if not held else (left or position).model_copy(update={"quantity": held})
+        rest = left if left and left.quantity == held else exits.reduced(position, held)
         orders.place(desk.store, order, at)
         if trades.close(desk.store, fill, trade, rest):
             done.append(trade)
     return done
 
 
-def _value(
-    desk: Desk, books: dict[str, Account], held: Sequence[Position], bar: datetime
-) -> None:
+def _value(desk: Desk, books: dict[str, Account], held: Sequence[Position], bar: datetime) -> None:
     """Mark every account to its open positions, and keep the equity of this close."""
     kept: dict[str, object] = {}
     for name, account in books.items():

@@ -138,6 +138,17 @@ def head(conn: Connection, bot: str) -> tuple[int, str]:
     return (row.seq, row.hash) if row else (0, GENESIS)
 
 
+def heads(store: Store) -> dict[str, tuple[int, str]]:
+    """Return number and hash of the newest record of every chain, by its name."""
+    audit = tables.audit
+    ends = select(audit.c.bot, func.max(audit.c.seq).label("seq")).group_by(audit.c.bot).subquery()
+    query = select(audit.c.bot, audit.c.seq, audit.c.hash).join(
+        ends, and_(audit.c.bot == ends.c.bot, audit.c.seq == ends.c.seq)
+    )
+    with reading(store) as conn:
+        return {row.bot: (row.seq, row.hash) for row in conn.execute(query.order_by(audit.c.bot))}
+
+
 def extend(conn: Connection, store: Store, entries: Sequence[Entry], at: AwareDatetime) -> None:
     """Append records, each to the chain of its bot, within the transaction of `conn`."""
     lock(conn, [entry.bot for entry in entries])

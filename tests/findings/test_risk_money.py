@@ -29,7 +29,7 @@ def test_ruin_only_kelly_staked_six_per_cent_on_nothing(p: float) -> None:
 
 def test_a_floor_under_the_size_used_to_buy_without_an_edge() -> None:
     # systems.md 37: p 0.65 at a payoff of 0.5 is a Kelly stake of -0.05, and 2 % was bought
-    assert kelly.stake(0.65, 0.5, 1.0, 0.25) == 0.0
+    assert kelly.full(0.65, 0.5, 1.0) == kelly.stake(0.65, 0.5, 1.0, 0.25) == 0.0
     sized = size(0.65)
     assert (sized.quantity, sized.code) == (0, Reason.NO_EDGE)
 

@@ -158,7 +158,9 @@ def test_other_costs_give_other_results_and_the_same_labels(packaged: Panel) -> 
         dear = labelled(packaged, target, features, END, COSTS)
         cheap = labelled(packaged, target, features, END, free)
         assert (dear.y == cheap.y).all()
-        assert (dear.r < cheap.r).all()
+        # a unit of risk has the costs in it too, so a loser may lose a smaller share of it
+        assert (dear.r < cheap.r)[cheap.r > 0].all()
+        assert dear.r.mean() < cheap.r.mean()
 
 
 def test_the_hash_is_of_every_number(packaged: Panel) -> None:

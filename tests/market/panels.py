@@ -23,9 +23,7 @@ def closes(close: FloatArray, **series: FloatArray) -> Panel:
     close = close[:, None] if close.ndim == 1 else close
     nothing = np.full(close.shape, np.nan)
     symbols = tuple(f"S{i}" for i in range(close.shape[1]))
-    return Panel(
-        sessions(len(close)), symbols, nothing, nothing, nothing, close, nothing, series
-    )
+    return Panel(sessions(len(close)), symbols, nothing, nothing, nothing, close, nothing, series)
 
 
 def market(
@@ -62,11 +60,42 @@ def market(
     return Panel(sessions(bars), names, open_, high, low, close, volume, series)
 
 
-def replaced(panel: Panel, series: Mapping[str, FloatArray] | None = None, **fields: FloatArray) -> Panel:
+def waves(bars: int = 450) -> Panel:
+    """Return a market of two symbols that is the same on every machine: sines, no generator."""
+    t = np.arange(float(bars))[:, None]
+    phase = np.array([[0.0, 1.0]])
+    close = 1000.0 * np.exp(
+        0.1 * np.sin(t / 20.0 + phase)
+        + 0.01 * np.sin(1.7 * t + 3.0 * phase) * (1.5 + np.sin(t / 31.0))
+        + 0.004 * np.sin(t**2)
+    )
+    before = np.vstack([close[:1], close[:-1]])
+    open_ = before * (1.0 + 0.002 * np.sin(3.1 * t))
+    high = np.maximum(open_, close) * (1.002 + 0.001 * np.sin(2.3 * t))
+    low = np.minimum(open_, close) * (0.998 - 0.001 * np.cos(1.9 * t))
+    volume = 1e6 * (2.0 + np.sin(0.9 * t + phase))
+    vix, spot = (16.0 + 4.0 * np.sin(t / 17.0) + np.sin(2.7 * t))[:, 0], close[:, 0]
+    series = {
+        "VIX": vix,
+        "VIX1D": vix * (0.9 + 0.1 * np.sin(1.3 * t[:, 0])),
+        "GEX_NET": 5.0 * np.sin(t[:, 0] / 3.0),
+        "GEX_FLIP": 0.98 * spot,
+        "GEX_CALL_WALL": 1.03 * spot,
+        "GEX_PUT_WALL": 0.97 * spot,
+    }
+    return Panel(sessions(bars), ("S0", "S1"), open_, high, low, close, volume, series)
+
+
+def replaced(
+    panel: Panel, series: Mapping[str, FloatArray] | None = None, **fields: FloatArray
+) -> Panel:
     """Return a panel with other arrays and an empty memo."""
     parts = {name: getattr(panel, name) for name in ("open", "high", "low", "close", "volume")}
     return Panel(
-        panel.times, panel.symbols, **(parts | fields), series=panel.series if series is None else series
+        panel.times,
+        panel.symbols,
+        **(parts | fields),
+        series=panel.series if series is None else series,
     )
 
 

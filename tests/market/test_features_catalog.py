@@ -18,6 +18,21 @@ from market.panel import Panel
 from tests.market.panels import closes, market, replaced, whole
 
 EVERY = pytest.mark.parametrize("name", CATALOG)
+PROMISED = """
+return_1d return_3d return_5d return_10d return_20d gap range_1d close_position sma_ratio_5
+sma_ratio_10 sma_ratio_20 sma_ratio_50 sma_ratio_100 sma_ratio_200 ema_ratio_8 ema_ratio_21
+ema_ratio_50 distance_from_high_252 drawdown_60 volume_ratio_20 volume_z_50 obv_z_20
+dollar_volume_ratio_20 rsi_2 rsi_7 rsi_14 rsi_21 macd macd_signal macd_histogram stochastic_k
+stochastic_d williams_r atr_14 close_range_14 bollinger_b bollinger_width adx_14 plus_di_14
+minus_di_14 volatility_5 volatility_10 volatility_20 volatility_60 parkinson_20
+volatility_ratio_5_60 zscore_10 zscore_20 zscore_50 skew_60 kurtosis_60 autocorrelation_50
+variance_ratio_5 hurst_100 beta_60 correlation_60 regime_vol_ratio regime_trend_z
+regime_high_vol regime_trend day_of_week_sin day_of_week_cos is_monday is_friday is_opex_week
+is_month_end month_sin month_cos vix vix_percentile_30d vix_change_1d vix_change_5d
+price_change_1d expected_move_pct volatility_risk_premium win_rate_60d iv_rank_252
+vix_term_1d_vix rv5_over_vix rv21_over_vix gex_normalized gex_regime_positive
+gex_distance_to_flip_pct gex_between_walls
+"""
 FLAGS = (
     "is_monday",
     "is_friday",
@@ -41,22 +56,7 @@ def history(panel: Panel) -> dict[str, FloatArray]:
 
 
 def test_the_promised_features_are_there() -> None:
-    promised = """
-    return_1d return_3d return_5d return_10d return_20d gap range_1d close_position sma_ratio_5
-    sma_ratio_10 sma_ratio_20 sma_ratio_50 sma_ratio_100 sma_ratio_200 ema_ratio_8 ema_ratio_21
-    ema_ratio_50 distance_from_high_252 drawdown_60 volume_ratio_20 volume_z_50 obv_z_20
-    dollar_volume_ratio_20 rsi_2 rsi_7 rsi_14 rsi_21 macd macd_signal macd_histogram stochastic_k
-    stochastic_d williams_r atr_14 close_range_14 bollinger_b bollinger_width adx_14 plus_di_14
-    minus_di_14 volatility_5 volatility_10 volatility_20 volatility_60 parkinson_20
-    volatility_ratio_5_60 zscore_10 zscore_20 zscore_50 skew_60 kurtosis_60 autocorrelation_50
-    variance_ratio_5 hurst_100 beta_60 correlation_60 regime_vol_ratio regime_trend_z
-    regime_high_vol regime_trend day_of_week_sin day_of_week_cos is_monday is_friday is_opex_week
-    is_month_end month_sin month_cos vix vix_percentile_30d vix_change_1d vix_change_5d
-    price_change_1d expected_move_pct volatility_risk_premium win_rate_60d iv_rank_252
-    vix_term_1d_vix rv5_over_vix rv21_over_vix gex_normalized gex_regime_positive
-    gex_distance_to_flip_pct gex_between_walls
-    """.split()
-    assert set(promised) == set(CATALOG)
+    assert set(PROMISED.split()) == set(CATALOG)
     assert sum(len(group.FEATURES) for group in GROUPS) == len(CATALOG)
 
 
@@ -128,9 +128,7 @@ def test_a_missing_stretch_does_not_poison_other_symbols_or_later_bars(
 @EVERY
 def test_a_market_that_does_not_move_is_never_infinite(name: str) -> None:
     flat = np.full((450, 2), 50.0)
-    panel = replaced(
-        market(450, 2), open=flat, high=flat, low=flat, close=flat, volume=flat * 0.0
-    )
+    panel = replaced(market(450, 2), open=flat, high=flat, low=flat, close=flat, volume=flat * 0.0)
     moving = {"rsi_14", "bollinger_b", "zscore_20", "volatility_20", "skew_60", "hurst_100"}
     moving |= {"beta_60", "stochastic_k", "close_position", "parkinson_20", "regime_trend_z"}
     moving |= {"adx_14", "atr_14", "volume_ratio_20", "obv_z_20", "volatility_risk_premium"}
@@ -193,7 +191,8 @@ def far(panel: Panel) -> FloatArray:
     """Peek a hundred bars ahead, early in the history only."""
     close = value(panel, "close")
     out = close / lag(close, 1)
-    out[:50] = close[100:150]
+    ahead = close[100:150]
+    out[: len(ahead)] = ahead
     return out
 
 
@@ -248,7 +247,11 @@ def test_the_schema_hash_changes_with_all_that_defines_a_feature(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     names = ("rsi_14", "vix")
-    seen = {compute.schema_hash(names), compute.schema_hash(names[::-1]), compute.schema_hash(["vix"])}
+    seen = {
+        compute.schema_hash(names),
+        compute.schema_hash(names[::-1]),
+        compute.schema_hash(["vix"]),
+    }
     original = CATALOG["rsi_14"]
     changes = ({"units": "fraction"}, {"warmup": 99}, {"version": 2}, {"needs": ("open",)})
     for change in changes:

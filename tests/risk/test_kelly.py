@@ -34,7 +34,7 @@ def test_the_full_stake_grows_fastest() -> None:
 def test_size_needs_an_edge(p: float, gain: float, loss: float, fraction: float) -> None:
     stake = kelly.stake(p, gain, loss, fraction)
     if kelly.edge(p, gain, loss) <= 0:
-        assert stake == 0.0
+        assert stake == kelly.full(p, gain, loss) == 0.0
         assert kelly.ruin_safe(p, gain, loss) == 0.0
     else:
         assert 0.0 < stake <= fraction * kelly.full(p, gain, loss) <= 1.0

@@ -65,10 +65,10 @@ def test_without_an_edge_nothing_is_traded_whatever_else_allows_it(probability: 
     [
         ({}, 0.3, "scale"),
         ({}, 0.0, "scale"),
-        ({"book": book(equity=29_000.0, peak=40_000.0)}, 1.0, "kelly_or_risk"),
+        ({"book": book(equity=29_000.0, peak=40_000.0)}, 1.0, "risk_per_trade"),
         ({"book": book(equity=50_000.0, peak=70_000.0)}, 1.0, "equity_scaler"),
         ({"book": book(allocation=0.05)}, 1.0, "thompson"),
-        ({"book": book(equity=0.0)}, 1.0, "kelly_or_risk"),
+        ({"book": book(equity=0.0)}, 1.0, "kelly"),
         ({"bot": bot(max_quantity=0)}, 1.0, "max_quantity"),
         ({"book": book(exposures=(exposure(risk=88_000.0),))}, 1.0, "symbol_cap"),
         (
@@ -86,9 +86,8 @@ def test_what_is_too_small_names_the_factor_that_binds(
     fields: dict[str, Any], scale: float, binding: str
 ) -> None:
     sized = size(scale=scale, **fields)
-    expected = "risk_per_trade" if binding == "kelly_or_risk" else binding
-    assert (sized.quantity, sized.code, sized.binding) == (0, Reason.TOO_SMALL, expected)
-    assert sized.reason.endswith(f"{expected} binds")
+    assert (sized.quantity, sized.code, sized.binding) == (0, Reason.TOO_SMALL, binding)
+    assert sized.reason.endswith(f"{binding} binds")
 
 
 def test_caps_shrink_instead_of_refusing() -> None:
@@ -101,6 +100,30 @@ def test_a_hedge_is_not_cut_by_the_risk_it_offsets() -> None:
     hedge = size(book=book(exposures=(held,)), correlations={held.id: 0.95})
     assert hedge.quantity == 3
     assert hedge.evidence["shared"] == 0.0
+
+
+def test_kelly_counts_what_the_bot_has_at_stake_on_the_same_outcome() -> None:
+    # half Kelly of this edge is 0.055 of 200,000, and another condor is the same bet
+    desk = {"bot": bot(risk_per_trade=0.5)}
+    rich = {"equity": 200_000.0, "peak": 200_000.0}
+    held = exposure(id="own", bot="fortress", risk=5_000.0)
+    alone = size(0.73, book=book(**rich), **desk)
+    again = size(0.73, book=book(exposures=(held,), **rich), correlations={"own": 1.0}, **desk)
+    unknown = size(0.73, book=book(exposures=(held,), **rich), **desk)
+    assert (alone.quantity, again.quantity, unknown.quantity) == (2, 1, 1)
+    assert (again.binding, again.evidence["own"]) == ("kelly", 5_000.0)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rho"), [({"bot": "anchor"}, 1.0), ({"side": 1}, 1.0), ({"symbol": "A"}, 0.0)]
+)
+def test_another_bot_a_hedge_and_an_unrelated_bet_leave_the_stake_alone(
+    fields: dict[str, Any], rho: float
+) -> None:
+    held = exposure(**({"id": "own", "bot": "fortress", "risk": 11_000.0} | fields))
+    state = book(equity=200_000.0, peak=200_000.0, exposures=(held,))
+    sized = size(0.73, book=state, correlations={"own": rho}, bot=bot(risk_per_trade=0.5))
+    assert (sized.quantity, sized.evidence["own"]) == (2, 0.0)
 
 
 def test_allotment_counts_against_an_equal_share_and_never_enlarges() -> None:

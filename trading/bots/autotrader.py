@@ -24,7 +24,8 @@ AUTOTRADER = Bot(
     # Adjusted prices go down to $1.62; the risk cap binds long before this.
     max_quantity=10_000,
     p_min=0.5,
-    horizon=10,
+    # As far as its models look: what they measured of winners and losers is what it trades.
+    horizon=5,
     # Long only: a short seller pays for the loan of the share and for its dividends, neither of
     # which an adjusted close knows of.
     sides=(Action.BUY,),

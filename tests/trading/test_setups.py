@@ -87,7 +87,7 @@ def test_a_share_is_stopped_two_and_a_half_moves_away() -> None:
     assert proposal.stop == pytest.approx(2.5)
     assert proposal.costs == pytest.approx(0.30)
     assert proposal.max_loss == pytest.approx(2.80)
-    assert (proposal.multiplier, proposal.horizon, proposal.legs) == (1.0, 10, ())
+    assert (proposal.multiplier, proposal.horizon, proposal.legs) == (1.0, 5, ())
     assert proposal.simulated == ""
 
 

@@ -1,0 +1,274 @@
+"""How things look on a terminal: tables, a decision as a waterfall, progress, and JSON."""
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, TextIO
+
+from rich import box
+from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from domain.decision import OmegaDecision, Prediction, Proposal, Verdict
+    from domain.version import Measure
+
+WIDE = 110
+"""Columns where nobody's terminal says how many there are."""
+NONE = "–"
+LAYERS = ("safety", "inference", "advisor", "correlation", "sizing", "seal")
+MARKS = {"pass": ("●", "green"), "adjust": ("◐", "yellow"), "veto": ("✕", "red")}
+STYLES = {"active": "green", "reducing": "yellow", "halted": "red"}
+BUYS = {"buy": "green", "sell": "cyan", "hold": "yellow"}
+
+Progress = Callable[[float, str], None]
+"""Told how far it is, 0 to 1, and what is being done."""
+
+
+def console(stream: TextIO | None = None) -> Console:
+    """Return a console on stdout, or on the stream; wide where it is no terminal."""
+    stream = stream or sys.stdout
+    fixed = None if stream.isatty() or "COLUMNS" in os.environ else WIDE
+    return Console(file=stream, highlight=False, width=fixed, emoji=False, markup=False)
+
+
+def show(*parts: RenderableType) -> None:
+    """Print for a person, on stdout."""
+    out = console()
+    for part in parts:
+        out.print(part)
+
+
+def emit(value: Any) -> None:
+    """Print one JSON object on stdout: one line, or indented where a person reads it."""
+    from pydantic_core import to_jsonable_python
+
+    indent = 2 if sys.stdout.isatty() else None
+    plain = to_jsonable_python(value)
+    text = json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False)
+    sys.stdout.write(text + "\n")
+
+
+def note(text: str) -> None:
+    """Say something beside the answer, on stderr."""
+    if text:
+        console(sys.stderr).print(Text(text, style="dim"))
+
+
+def complain(text: str) -> None:
+    """Say what went wrong, on stderr, in one sentence."""
+    said = Text.assemble(("omega: ", "bold red"), " ".join(text.split()))
+    console(sys.stderr).print(said, soft_wrap=True)
+
+
+def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **more: Any) -> Table:
+    """Return a plain table. A column whose name starts with ``>`` is set to the right."""
+    made = Table(
+        title=title or None,
+        title_style="bold",
+        title_justify="left",
+        header_style="dim",
+        box=box.SIMPLE_HEAD,
+        show_edge=False,
+        pad_edge=False,
+        **more,
+    )
+    for column in columns:
+        right = column.startswith(">")
+        made.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+    for row in rows:
+        made.add_row(*(cell if isinstance(cell, Text | Table) else Text(str(cell)) for cell in row))
+    return made
+
+
+def pairs(facts: Mapping[str, Any], title: str = "") -> Table:
+    """Return two columns, names dim on the left; what has no value is left out."""
+    made = Table.grid(padding=(0, 2))
+    made.title, made.title_style, made.title_justify = title or None, "bold", "left"
+    made.add_column(style="dim", no_wrap=True)
+    made.add_column(overflow="fold")
+    for name, value in facts.items():
+        if value is not None and value != "":
+            made.add_row(name, value if isinstance(value, Text | Table) else Text(str(value)))
+    return made
+
+
+def spaced(*parts: RenderableType) -> Group:
+    """Return the parts one below the other, a blank line before each."""
+    return Group(*(Padding(part, (1, 0, 0, 0)) for part in parts))
+
+
+def when(moment: datetime | None) -> str:
+    """Return a moment to the minute, UTC."""
+    return NONE if moment is None else f"{moment:%Y-%m-%d %H:%MZ}"
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number, or a dash where there is none.
+
+    Examples
+    --------
+    >>> number(1234.5, 1), number(None)
+    ('1,234.5', '–')
+    """
+    return NONE if value is None else f"{value:,.{digits}f}"
+
+
+def dollars(value: float) -> str:
+    """Return whole dollars with a sign.
+
+    Examples
+    --------
+    >>> dollars(-1234.4), dollars(0.2)
+    ('-$1,234', '$0')
+    """
+    text = f"${abs(value):,.0f}"
+    return f"-{text}" if value < 0 and text != "$0" else text
+
+
+def percent(share: float | None, digits: int = 1) -> str:
+    """Return a share as per cent, or a dash."""
+    return NONE if share is None else f"{100 * share:.{digits}f} %"
+
+
+def measure(found: "Measure | None", digits: int = 3, scale: float = 1.0, unit: str = "") -> str:
+    """Return a measure with its interval and its sample size, or a dash.
+
+    Examples
+    --------
+    >>> from domain.version import Measure
+    >>> measure(Measure(value=0.5, n=40, low=0.35, high=0.65), 2)
+    '0.50 [0.35, 0.65] n=40'
+    """
+    if found is None:
+        return NONE
+    told = f"{scale * found.value:,.{digits}f}{unit}"
+    if found.low is not None and found.high is not None:
+        told += f" [{scale * found.low:,.{digits}f}, {scale * found.high:,.{digits}f}]"
+    return f"{told} n={found.n:,}"
+
+
+def short(found: "Measure | None", digits: int = 3) -> str:
+    """Return a measure with its interval alone."""
+    return measure(found, digits).partition(" n=")[0]
+
+
+def mode(value: str) -> Text:
+    """Return a mode in its colour: ACTIVE, REDUCING or HALTED."""
+    return Text(value.upper(), style=f"bold {STYLES.get(value, 'red')}")
+
+
+@contextmanager
+def progress(title: str) -> Iterator[Progress]:
+    """Show how far something is, on stderr: a bar on a terminal, else a line every 10 %."""
+    if not sys.stderr.isatty():
+        yield _lines(title)
+        return
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    columns = (
+        TextColumn("{task.fields[title]}"),
+        BarColumn(bar_width=36, complete_style="cyan", finished_style="green"),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.description}"),
+    )
+    with Bar(*columns, console=console(sys.stderr), transient=False) as bar:
+        task = bar.add_task("", total=1.0, title=title)
+        yield lambda share, doing: bar.update(task, completed=share, description=doing)
+
+
+def _lines(title: str) -> Progress:
+    told = -1
+
+    def tell(share: float, doing: str) -> None:
+        nonlocal told
+        if int(share * 10 + 1e-9) > told:
+            told = int(share * 10 + 1e-9)
+            sys.stderr.write(f"{title} {10 * told:3d} %  {doing}\n")
+            sys.stderr.flush()
+
+    return tell
+
+
+def decision(made: "OmegaDecision") -> Group:
+    """Return a decision with the verdict of every layer, in the order in which they spoke."""
+    context = made.context
+    head = Text.assemble(
+        (f"{context.bot.title} {made.symbol}  ", "bold"),
+        (made.action.upper(), f"bold {BUYS[made.action]}"),
+        f"  {made.quantity}" if made.quantity else "",
+        (f"  {made.code}" if made.code != "OK" else "", "bold red"),
+    )
+    regime = context.regime
+    facts = pairs(
+        {
+            "decision": made.id,
+            "bar": f"{when(context.bar)}, decided {when(context.asof)}, {context.env}",
+            "price": number(context.price, 2),
+            "regime": "" if regime is None else f"{regime.name}, {regime.bars} bars",
+            "probability": "" if made.probability is None else number(made.probability),
+            "hash": made.hash[:16],
+        }
+    )
+    said = {verdict.layer: verdict for verdict in made.draft.verdicts}
+    if made.draft.predictions:
+        told = [_prediction(p) for p in made.draft.predictions]
+        models = table("", ("model", "version", ">p", ">base rate", ""), told)
+        return Group(head, facts, Text(), waterfall(said), Text(), models, *_offer(made.proposal))
+    return Group(head, facts, Text(), waterfall(said), *_offer(made.proposal))
+
+
+def waterfall(said: "Mapping[str, Verdict]") -> Table:
+    """Return one line for each layer: what it did, its code, why, and on which numbers."""
+    made = Table.grid(padding=(0, 2))
+    for style in ("", "", "", ""):
+        made.add_column(style=style, no_wrap=True)
+    made.columns[-1].no_wrap = False
+    for layer in LAYERS:
+        verdict = said.get(layer)
+        if verdict is None:
+            made.add_row(*(Text(t, style="dim") for t in ("·", layer, "", "not asked")))
+            continue
+        mark, colour = MARKS[verdict.effect]
+        why = Text(verdict.reason or "no objection", style="" if verdict.reason else "dim")
+        evidence = "  ".join(f"{name} {_figure(x)}" for name, x in verdict.evidence.items())
+        if evidence:
+            why.append(f"\n{evidence}", style="dim")
+        code = "" if verdict.code == "OK" else str(verdict.code)
+        made.add_row(Text(mark, style=colour), Text(layer), Text(code, style=colour), why)
+    return made
+
+
+def _figure(value: float) -> str:
+    if value == int(value) and abs(value) < 1e15:
+        return f"{int(value):,}"
+    return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+
+
+def _prediction(said: "Prediction") -> tuple[str, ...]:
+    base = said.facts.get("base_rate")
+    version = NONE if said.probability is None and said.version == "none" else said.version
+    return (said.model, version, number(said.probability), number(base), said.reason)
+
+
+def _offer(proposal: "Proposal | None") -> tuple[RenderableType, ...]:
+    if proposal is None:
+        return ()
+    legs = ", ".join(f"{leg.quantity:+d} {leg.strike:g} {leg.right}" for leg in proposal.legs)
+    kind = "credit" if proposal.entry > 0 else "pays"
+    facts = {
+        "proposal": f"{proposal.structure}, {proposal.horizon} sessions",
+        "legs": legs,
+        kind: f"{abs(proposal.entry):,.2f} a unit",
+        "at most lost": f"${proposal.max_loss:,.2f} a unit, costs of ${proposal.costs:,.2f} in it",
+        "": "",
+        "label": proposal.simulated,
+    }
+    return (Text(), pairs(facts))

@@ -1,0 +1,113 @@
+"""One decision now, with the verdict of every layer."""
+
+from threading import Event
+from time import monotonic
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from api import opening, render
+from api.verbs.common import DryRun, Json
+from domain.errors import OmegaError, Refused
+
+if TYPE_CHECKING:
+    from domain.bot import Bot
+    from domain.decision import Context, OmegaDecision
+    from orchestrator.desk import Desk
+
+HELD = 4
+POLL = 0.003
+"""Seconds between two looks at the record."""
+
+
+class TimedOut(OmegaError):
+    """No answer came in time; what was asked was closed as a HOLD."""
+
+    exit_code = 7
+
+
+def decide(
+    ctx: typer.Context,
+    bot: Annotated[str, typer.Argument(help="Which bot; `omega bots` lists them.")],
+    symbol: Annotated[
+        str | None, typer.Argument(help="What to trade; may be left out where a bot trades one.")
+    ] = None,
+    inline: Annotated[
+        bool, typer.Option("--inline", help="Run the layers here, without a queue.")
+    ] = False,
+    timeout: Annotated[
+        float, typer.Option(min=0.001, help="Seconds to wait for the workers.")
+    ] = 10.0,
+    json: Json = False,
+    dry_run: DryRun = False,
+) -> None:
+    """Decide now, on the newest bar. Exit code 4 says HOLD, with the reason."""
+    with opening.desk(opening.settings(ctx)) as desk:
+        render.note(opening.playing(desk))
+        asked = desk.bot(bot.lower())
+        about = _symbol(asked, symbol)
+        if dry_run:
+            made = _only_think(desk, asked, about)
+        elif inline:
+            made = _here(desk, asked, about)
+        else:
+            made = _queued(desk, asked, about, timeout)
+    if json:
+        told = made.model_dump(mode="json") | {"hash": made.hash, "recorded": not dry_run}
+        render.emit(told)
+    else:
+        render.show(render.decision(made))
+        if dry_run:
+            render.note("dry run: nothing was recorded")
+    if made.action == "hold":
+        raise typer.Exit(HELD)
+
+
+def _symbol(bot: "Bot", symbol: str | None) -> str:
+    if symbol is not None:
+        return symbol.upper()
+    if len(bot.symbols) > 1:
+        raise Refused(f"{bot.name} trades {len(bot.symbols)} symbols, say which: "
+                      f"{', '.join(bot.symbols)}")
+    return bot.symbols[0]
+
+
+def _only_think(desk: "Desk", bot: "Bot", symbol: str) -> "OmegaDecision":
+    from orchestrator import pipeline
+    from orchestrator.desk import View
+
+    if symbol not in bot.symbols:
+        raise Refused(f"{bot.name} does not trade {symbol}; it trades {', '.join(bot.symbols)}")
+    [context] = desk.gather(bot, [symbol], View.read(desk, desk.clock.now()))
+    return pipeline.decide(context, desk.answers())
+
+
+def _here(desk: "Desk", bot: "Bot", symbol: str) -> "OmegaDecision":
+    from orchestrator import pipeline
+
+    [made] = desk.seal([pipeline.run(desk.ask(bot, symbol), desk.answers())])
+    return made
+
+
+def _queued(desk: "Desk", bot: "Bot", symbol: str, timeout: float) -> "OmegaDecision":
+    """Send it through the queue to real workers, as a scan does, and wait for what they record."""
+    from orchestrator import canvas
+    from workers import embedded
+
+    with embedded.running(desk.settings):
+        context = desk.ask(bot, symbol)
+        canvas.publish([context])
+        return _sealed(desk, context, timeout)
+
+
+def _sealed(desk: "Desk", context: "Context", timeout: float) -> "OmegaDecision":
+    from storage import decisions
+
+    until, tick = monotonic() + timeout, Event()
+    while not (found := decisions.many(desk.store, [context.id])):
+        if monotonic() > until:
+            late = f"no worker had answered after {timeout:g} s"
+            decisions.fail(desk.store, context, late, desk.clock.now())
+            raise TimedOut(f"{context.id}: {late}; it was closed as a HOLD")
+        tick.wait(POLL)
+    return found[0]
