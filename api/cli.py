@@ -87,8 +87,8 @@ def leave(json: bool, kind: str, message: str, code: int) -> NoReturn:
 app = typer.Typer(
     name="omega",
     cls=Omega,
-    no_args_is_help=False,
     invoke_without_command=True,
+    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -35,7 +35,6 @@ class Reason(StrEnum):
     NO_CONSENSUS = "NO_CONSENSUS"
     NO_SETUP = "NO_SETUP"
     LOW_PROBABILITY = "LOW_PROBABILITY"
-    BIASED = "BIASED"
     # advisor
     NO_CREDIT = "NO_CREDIT"
     NO_SURFACE = "NO_SURFACE"

@@ -7,7 +7,8 @@ the store and not done a second time.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from domain.book import Switches
+from domain.book import KillCode, Switches
+from domain.bot import Bot
 from domain.market import Bar, Surface
 from domain.trade import Fill, Order, Position, Trade
 from domain.values import Value
@@ -17,6 +18,7 @@ from orchestrator.sight import moment, surface
 from risk import capital, guardrails, killswitch
 from risk.capital import Capital
 from storage import orders, outbox, state, switches, trades
+from storage.engine import Store
 from trading import accounting, exits
 from trading.accounting import Account
 from trading.brokers.base import Quote
@@ -61,7 +63,7 @@ def execute(desk: Desk) -> int:
             books[order.bot] = accounting.entered(books[order.bot])
     outbox.published(desk.store, settled, now)
     if filled:
-        _keep(desk, books.values())
+        _keep(desk.store, books.values())
     return filled
 
 
@@ -206,8 +208,8 @@ def _value(desk: Desk, books: dict[str, Account], held: Sequence[Position], bar:
     state.put_many(desk.store, kept)
 
 
-def _keep(desk: Desk, books: Iterable[Account]) -> None:
-    state.put_many(desk.store, {f"account/{a.bot}": a.model_dump(mode="json") for a in books})
+def _keep(store: Store, books: Iterable[Account]) -> None:
+    state.put_many(store, {f"account/{a.bot}": a.model_dump(mode="json") for a in books})
 
 
 def equity(desk: Desk) -> dict[str, list[Mark]]:
@@ -220,22 +222,24 @@ def equity(desk: Desk) -> dict[str, list[Mark]]:
 
 
 def sweep(desk: Desk) -> int:
-    """Throw the automatic switches that the books call for; return how many are in force.
+    """Throw the automatic switches that the books call for; return how many were new.
 
     A streak of losses is forgiven when its latch is set: the pause is the price, and a bot that
     may not trade can never win its way out.
     """
     now = desk.clock.now()
-    view, until, thrown = View.read(desk, now), calendar.roll(now), 0
-    books = dict(view.accounts)
+    view, until, forgiven = View.read(desk, now), calendar.roll(now), []
+    limits, thrown = desk.settings.limits, 0
     for bot in desk.bots.values():
-        book = view.book(bot, bot.symbols[0])
-        for latch in guardrails.trips(book, desk.settings.limits, bot, now, until):
-            switches.throw(desk.store, latch)
-            thrown += 1
-            books[bot.name] = accounting.reset_streak(books[bot.name])
-    if thrown:
-        _keep(desk, books.values())
+        ordered = {symbol for name, symbol in view.orders if name == bot.name}
+        for symbol in sorted({bot.symbols[0]} | ordered):
+            book = view.book(bot, symbol)
+            for latch in guardrails.trips(book, limits, bot, now, until, symbol, view.switches):
+                if switches.throw(desk.store, latch).set_at == now:
+                    thrown += 1
+                if latch.code is KillCode.LOSS_STREAK:
+                    forgiven.append(accounting.reset_streak(view.accounts[bot.name]))
+    _keep(desk.store, forgiven)
     return thrown
 
 
@@ -245,7 +249,7 @@ def roll(desk: Desk) -> None:
     session = calendar.roll(now).date()
     switches.expire(desk.store, calendar.roll(now))
     books = accounts(desk.store, desk.bots)
-    _keep(desk, (accounting.rolled(account, session) for account in books.values()))
+    _keep(desk.store, (accounting.rolled(account, session) for account in books.values()))
     kept = state.get(desk.store, "capital")
     beliefs = Capital.model_validate(kept.body) if kept else Capital()
     drawn = capital.allot(beliefs, tuple(desk.bots), session, desk.settings.seed)
@@ -267,3 +271,13 @@ def reward(desk: Desk) -> int:
         desk.store, {"capital": beliefs.model_dump(mode="json"), "rewarded": now.isoformat()}
     )
     return len(closed)
+
+
+def acknowledge(store: Store, bot: Bot) -> None:
+    """Begin a bot's drawdown and its streak anew: a person has looked and lets it trade again.
+
+    Without that a bot that was stopped by its drawdown could never trade again, for it is still
+    as far below its peak as it was.
+    """
+    account = accounts(store, {bot.name: bot})[bot.name]
+    _keep(store, [account.model_copy(update={"peak": account.equity, "losses_in_row": 0})])

@@ -41,7 +41,6 @@ CAUSES = {
     Reason.NO_CONSENSUS: "the models did not agree, or not with the setup",
     Reason.NO_SETUP: "the strategy saw nothing to trade",
     Reason.LOW_PROBABILITY: "the probability was below the least that is asked",
-    Reason.BIASED: "the predictions had leaned one way for too long",
     Reason.NO_CREDIT: "the credit was too small",
     Reason.NO_SURFACE: "the options could not be priced",
     Reason.ADVISED: "the advisor changed it",

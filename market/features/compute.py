@@ -73,7 +73,8 @@ def newest(panel: Panel, names: Iterable[str] = CATALOG) -> dict[str, dict[str, 
     """Return what is known at the newest bar, by symbol and feature; what is unknown is left out.
 
     Made of the last `TAIL` bars by the functions that make `history`, from which it differs by
-    less than 1e-6 of a feature's standard deviation. Intermediate results are kept in the panel:
+    less than 1e-6 of a feature's standard deviation (1e-5 for an EWM after a gap of weeks in its
+    symbol). Intermediate results are kept in the panel:
     asking again, with other names, costs only what is new.
     """
     features = select(names)

@@ -9,7 +9,6 @@ from domain.decision import Reason
 from domain.examples import book, bot, context, proposal
 from domain.values import Action
 from risk import capital, kelly, measures, scaler, sizing
-from risk.bias import supervise
 from risk.capital import Arm, Capital
 
 DAY = date(2017, 3, 3)
@@ -94,9 +93,3 @@ def test_a_measure_used_to_come_without_its_sample() -> None:
 def test_breaking_even_was_a_win_here_and_a_loss_there() -> None:
     assert measures.win_rate([0.0, 1.0]).value == 0.5
     assert capital.learn(Arm(), 0.0) == Arm(alpha=1.0, beta=2.0)
-
-
-def test_the_bias_gate_blocked_signals_that_a_trend_made_right() -> None:
-    buys = 32 * [Action.BUY] + 8 * [Action.SELL]
-    assert supervise(Action.BUY, buys, base_rate=0.7) is None
-    assert supervise(Action.BUY, buys, base_rate=0.5).scale == 0.5

@@ -25,9 +25,9 @@ def packaged() -> Panel:
 def made() -> Callable[..., Panel]:
     """Return `make`, which makes a panel of one index in which VIX does, or does not, tell.
 
-    VIX jumps between 10 and 20 every few sessions. Where it `tells` nothing, the index moves as
+    VIX jumps between 9 and 24 every few sessions. Where it `tells` nothing, the index moves as
     much as VIX implies and survivals do not depend on it; where it does, the index always moves
-    as if VIX were 14, so that strikes placed by a VIX of 20 hold and those by a VIX of 10 do not.
+    as if VIX were 14, so that strikes placed by a VIX of 24 hold and those by a VIX of 9 do not.
     """
 
     def make(tells: bool, seed: int = 0, sessions: int = 700) -> Panel:
@@ -36,7 +36,7 @@ def made() -> Callable[..., Panel]:
         days = days[np.is_busday(days)][:sessions]
         times = days.astype("datetime64[s]") + np.timedelta64(21, "h")
         calm = rng.random(sessions // 8 + 1) < 0.5
-        vix = np.where(np.repeat(calm, 8)[:sessions], 10.0, 20.0) + rng.random(sessions)
+        vix = np.where(np.repeat(calm, 8)[:sessions], 9.0, 24.0) + rng.random(sessions)
         deviation = np.where(tells, 14.0, vix) / 100 / np.sqrt(252)
         moves = np.concatenate([[0.0], (rng.normal(size=sessions) * deviation)[:-1]])
         close = (2000 * np.exp(np.cumsum(moves)))[:, None]

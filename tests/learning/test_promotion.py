@@ -13,7 +13,7 @@ from domain.version import Measure, Stage, Version
 from learning.promotion import beats_base, judge, relapse, settle
 from learning.trainer import train
 from market.panel import Panel
-from storage import registry
+from storage import artifacts, registry
 from storage.engine import Store
 from storage.registry import Ruling, Why
 
@@ -142,7 +142,7 @@ def test_a_trained_version_is_stored_judged_and_made_champion(
     assert champion is not None
     assert champion.version == trained.version.version
     assert champion.stage is Stage.CHAMPION
-    assert registry.Loader(store).artifact(champion) == trained.artifact.to_bytes()
+    assert artifacts.get(store, champion.sha256) == trained.artifact.to_bytes()
     assert settle(store, trained, "test", asof).ruling is Ruling.HOLD
     assert [line.ruling for line in registry.ledger(store)] == [Ruling.PROMOTE, Ruling.HOLD]
     assert registry.ledger(store)[0].measures["trials"] == 1
