@@ -1,5 +1,6 @@
 """The `omega` command: its verbs, and what each kind of failure ends with."""
 
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,16 +25,17 @@ class Omega(TyperGroup):
         self,
         args: Sequence[str] | None = None,
         prog_name: str | None = None,
+        complete_var: str | None = None,
         standalone_mode: bool = True,
+        windows_expand_args: bool = True,
         **extra: Any,
     ) -> Any:
         """Run a verb and exit with its code; errors on purpose leave no traceback."""
         words = forward(sys.argv[1:] if args is None else args)
-        if not standalone_mode:
-            return super().main(words, prog_name or "omega", standalone_mode=False, **extra)
         json = "--json" in words
         try:
             code = super().main(words, prog_name or "omega", standalone_mode=False, **extra)
+            sys.stdout.flush()
         except OmegaError as error:
             leave(json, type(error).__name__, str(error), error.exit_code)
         except TyperException as error:
@@ -41,11 +43,12 @@ class Omega(TyperGroup):
             said = error.format_message().rstrip(".")
             leave(json, "Usage", f"{said}; see `{hint} --help`", error.exit_code)
         except BrokenPipeError:
-            # Whoever read our output has gone: nothing to say, and nobody to say it to.
-            sys.stderr.close()
+            # Whoever read our output has gone. What is left to flush goes nowhere, in silence.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             sys.exit(1)
         except OSError as error:
-            leave(json, "OSError", str(error), 1)
+            said = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+            leave(json, type(error).__name__, said, 1)
         except typer.Abort:
             leave(json, "Interrupted", "interrupted; what was recorded is whole", INTERRUPTED)
         if code == INTERRUPTED:

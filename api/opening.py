@@ -74,7 +74,9 @@ def playing(opened: "Desk") -> str:
     if opened.env is not Env.PLAYBACK:
         return ""
     now = opened.clock.now()
-    return f"playback: packaged history, the clock stands at its newest close, {now:%Y-%m-%d %H:%MZ}"
+    return (
+        f"playback: packaged history, the clock stands at its newest close, {now:%Y-%m-%d %H:%MZ}"
+    )
 
 
 def feed(chosen: "Settings") -> "Feed":

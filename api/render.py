@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from domain.decision import OmegaDecision, Prediction, Proposal, Verdict
     from domain.version import Measure
 
-WIDE = 110
+WIDE = 120
 """Columns where nobody's terminal says how many there are."""
-NONE = "–"
+NONE = "\N{EN DASH}"
 LAYERS = ("safety", "inference", "advisor", "correlation", "sizing", "seal")
 MARKS = {"pass": ("●", "green"), "adjust": ("◐", "yellow"), "veto": ("✕", "red")}
 STYLES = {"active": "green", "reducing": "yellow", "halted": "red"}
@@ -40,8 +40,12 @@ def console(stream: TextIO | None = None) -> Console:
 def show(*parts: RenderableType) -> None:
     """Print for a person, on stdout."""
     out = console()
-    for part in parts:
-        out.print(part)
+    if out.is_terminal:
+        out.print(*parts, sep="\n")
+        return
+    with out.capture() as said:
+        out.print(*parts, sep="\n")
+    sys.stdout.writelines(f"{line.rstrip()}\n" for line in said.get().splitlines())
 
 
 def emit(value: Any) -> None:
@@ -67,7 +71,11 @@ def complain(text: str) -> None:
 
 
 def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **more: Any) -> Table:
-    """Return a plain table. A column whose name starts with ``>`` is set to the right."""
+    """Return a plain table.
+
+    A column whose name starts with ``>`` is set to the right; one that ends with ``~`` gives way,
+    in several lines, where the terminal is narrow.
+    """
     made = Table(
         title=title or None,
         title_style="bold",
@@ -75,12 +83,16 @@ def table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]], **m
         header_style="dim",
         box=box.SIMPLE_HEAD,
         show_edge=False,
+        padding=(0, 1, 0, 0),
         pad_edge=False,
         **more,
     )
     for column in columns:
         right = column.startswith(">")
-        made.add_column(column.lstrip(">"), justify="right" if right else "left", overflow="fold")
+        name = column.lstrip(">").rstrip("~")
+        made.add_column(
+            name, justify="right" if right else "left", no_wrap=name == column.lstrip(">")
+        )
     for row in rows:
         made.add_row(*(cell if isinstance(cell, Text | Table) else Text(str(cell)) for cell in row))
     return made
@@ -100,7 +112,7 @@ def pairs(facts: Mapping[str, Any], title: str = "") -> Table:
 
 def spaced(*parts: RenderableType) -> Group:
     """Return the parts one below the other, a blank line before each."""
-    return Group(*(Padding(part, (1, 0, 0, 0)) for part in parts))
+    return Group(*(Padding(part, (1, 0, 0, 0), expand=False) for part in parts))
 
 
 def when(moment: datetime | None) -> str:
@@ -113,8 +125,8 @@ def number(value: float | None, digits: int = 4) -> str:
 
     Examples
     --------
-    >>> number(1234.5, 1), number(None)
-    ('1,234.5', '–')
+    >>> number(1234.5, 1), number(None) == NONE
+    ('1,234.5', True)
     """
     return NONE if value is None else f"{value:,.{digits}f}"
 

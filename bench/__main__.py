@@ -10,22 +10,26 @@ import sys
 import tempfile
 from collections.abc import Callable
 from datetime import date
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
+from bench import rows as names
 from domain.clock import VirtualClock
 from domain.settings import Settings, load
 from domain.values import Env
 from market import calendar, window
 from market.features import compute
 from market.features.catalog import CATALOG as FEATURES
-from models import catalog
+from models.base import Artifact
+from models.catalog import CATALOG as MODELS
 from models.onnx import Served
 from orchestrator import pipeline
 from orchestrator.desk import Desk
 from storage import audit, decisions
+from trading.bots.catalog import BOTS
 from workers.history import Run, replay
 from workers.lifecycle import bound, open_desk
 
@@ -60,8 +64,8 @@ def deciding(desk: Desk) -> list[Row]:
     hashed = timed(lambda: pipeline.decide(asked[0], answer).hash, 200)
     n = f"n={len(sample)} recorded contexts"
     return [
-        ("decide, inline, all layers and models", spread(np.concatenate(taken)), n),
-        ("the same with its hash", spread(hashed), "n=200"),
+        (names.DECIDE, spread(np.concatenate(taken)), n),
+        (names.HASHED, spread(hashed), "n=200"),
     ]
 
 
@@ -73,26 +77,25 @@ def serving(desk: Desk) -> list[Row]:
     rng = np.random.default_rng(7)
     rows: list[Row] = []
     native = {
-        "xgb": xgboost.XGBClassifier(n_estimators=60, max_depth=3, n_jobs=1),
-        "lgbm": lightgbm.LGBMClassifier(n_estimators=60, num_leaves=8, n_jobs=1, verbosity=-1),
+        ("xgb", names.XGB): xgboost.XGBClassifier(n_estimators=60, max_depth=3, n_jobs=1),
+        ("lgbm", names.LGBM): lightgbm.LGBMClassifier(
+            n_estimators=60, num_leaves=8, n_jobs=1, verbosity=-1
+        ),
     }
-    for name, library in native.items():
+    for (name, row), library in native.items():
         version = desk.registry.champion(name)
         if version is None:
             raise SystemExit(f"{name} has no champion after the replay; nothing to measure")
-        from models.base import Artifact
-
         served = Served(Artifact.from_bytes(desk.registry.artifact(version)))
         width = len(served.artifact.features)
         x = rng.normal(size=(4000, width)).astype(np.float32)
         library.fit(x, rng.random(4000) > 0.5)
         one = x[:1]
-        theirs = np.median(timed(lambda: library.predict_proba(one), 500))
-        ours = np.median(timed(lambda: served.predict(one), 2000))
-        title = catalog.entry(name).title
+        theirs = np.median(timed(partial(library.predict_proba, one), 500))
+        ours = np.median(timed(partial(served.predict, one), 2000))
         rows.append(
             (
-                f"{title}, one row: ONNX against its scikit-learn call",
+                row,
                 f"{theirs / ours:.0f} x faster",
                 f"{ours:.0f} µs against {theirs:.0f} µs, calibration included",
             )
@@ -110,7 +113,7 @@ def seeing(desk: Desk) -> list[Row]:
 
     taken = timed(look, 50)
     what = f"{len(FEATURES)} features x {len(panel.symbols)} symbols"
-    return [("features for one new bar", spread(taken), what)]
+    return [(names.FEATURES, spread(taken), what)]
 
 
 def recording(desk: Desk) -> list[Row]:
@@ -121,9 +124,9 @@ def recording(desk: Desk) -> list[Row]:
     verified = audit.verify(desk.store)
     seconds = perf_counter() - began
     return [
-        ("audit appends", f"{1e6 / np.median(taken):,.0f} /s", "SQLite, a transaction each"),
+        (names.APPENDED, f"{1e6 / np.median(taken):,.0f} /s", "SQLite, a transaction each"),
         (
-            "audit records verified",
+            names.VERIFIED,
             f"{verified.records / seconds:,.0f} /s",
             f"{verified.records:,} records, {verified.decisions:,} decision bodies",
         ),
@@ -133,9 +136,9 @@ def recording(desk: Desk) -> list[Row]:
 def playing(run: Run) -> list[Row]:
     return [
         (
-            "replay, four bots, weekly retraining of six models",
+            names.REPLAY,
             f"{run.sessions / run.seconds:.1f} sessions/s",
-            f"{run.sessions} sessions, start-up and first training included",
+            f"{run.sessions} sessions, {len(BOTS)} bots, {len(MODELS)} models, start-up included",
         )
     ]
 
@@ -152,6 +155,8 @@ def main() -> None:
         clock = VirtualClock(calendar.closes(date(2016, 7, 1)))
         with bound(open_desk(settings, clock, Env.REPLAY)) as desk:
             rows = deciding(desk) + serving(desk) + seeing(desk) + recording(desk) + playing(run)
+    if tuple(row[0] for row in rows) != names.NAMES:
+        raise SystemExit("the rows are not those that bench/rows.py names: change both together")
     machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"
     if "--json" in sys.argv:
         print(json.dumps({"machine": machine, "rows": rows}))

@@ -8,18 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from domain.book import Costs, Limits
 from domain.errors import SettingsError
+from domain.values import Value
 
 
-class Settings(BaseSettings):
+class Settings(Value):
     """Everything that can be set. Defaults need no server and never trade real money."""
-
-    model_config = SettingsConfigDict(
-        env_prefix="OMEGA_", env_nested_delimiter="__", frozen=True, extra="forbid"
-    )
 
     home: Path = Path("var")
     """The one folder that everything a run writes lies in."""
@@ -39,24 +35,14 @@ class Settings(BaseSettings):
         """The SQLAlchemy URL in force."""
         return self.database_url or f"sqlite:///{self.home / 'omega.db'}"
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        return env_settings, init_settings
-
 
 def _paths(model: type[BaseModel], prefix: str = "") -> Iterator[str]:
     for name, field in model.model_fields.items():
-        yield prefix + name
         inner = field.annotation
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             yield from _paths(inner, f"{prefix}{name}.")
+        else:
+            yield prefix + name
 
 
 def _flat(table: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
@@ -73,7 +59,14 @@ def _suggest(key: str, known: list[str]) -> str:
 
 
 def load(file: Path = Path("omega.toml"), environ: Mapping[str, str] | None = None) -> Settings:
-    """Read the settings.
+    """Read the settings: of each, what the environment says, else the file, else the default.
+
+    A nested one has two underscores in the environment: ``OMEGA_LIMITS__LOSS_STREAK=2``.
+
+    Parameters
+    ----------
+    environ
+        The environment; this process's if None.
 
     Raises
     ------
@@ -92,11 +85,18 @@ def load(file: Path = Path("omega.toml"), environ: Mapping[str, str] | None = No
         for key in _flat(table):
             if key not in known:
                 raise SettingsError(f"{file}: unknown setting {key!r}; {_suggest(key, known)}")
-    names = {f"OMEGA_{path.replace('.', '__').upper()}" for path in known}
-    for name in environ:
-        if name.upper().startswith("OMEGA_") and name.upper() not in names:
+    names = {f"OMEGA_{path.replace('.', '__').upper()}": path for path in known}
+    for name, text in environ.items():
+        if not name.upper().startswith("OMEGA_"):
+            continue
+        if name.upper() not in names:
             hint = _suggest(name.upper(), sorted(names))
             raise SettingsError(f"unknown setting in the environment {name!r}; {hint}")
+        *outer, last = names[name.upper()].split(".")
+        inner = table
+        for part in outer:
+            inner = inner.setdefault(part, {})
+        inner[last] = text
     try:
         return Settings(**table)
     except ValidationError as error:

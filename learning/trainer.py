@@ -5,10 +5,10 @@ base rate and a plain logistic regression, all three knowing the same. The secon
 everything and is the one that is exported. So a version's measures are those of its recipe on the
 last fifth of its window, and never of rows that the measured fit had seen.
 
-A fit learns from all of history. Walked forward through 2016-2018, learning from the last 500
-sessions only gave a Brier of 0.1384 instead of 0.1389 (WISDOM), 0.2515 instead of 0.2492 (XGBoost)
-and 0.2504 instead of 0.2497 (LightGBM), the last 250 always more: nothing that a window length,
-one more thing to tune, would be worth.
+A fit learns from all of history. Walked forward through 2016-2018 (`validation.validate` with
+`sessions`), learning from the last 500 sessions only gave a Brier of 0.1384 instead of 0.1389
+(WISDOM), 0.2505 instead of 0.2486 (XGBoost) and 0.2507 instead of 0.2487 (LightGBM), the last 250
+more still: nothing that a window length, one more thing to tune, would be worth.
 """
 
 from datetime import UTC, datetime

@@ -150,14 +150,15 @@ def _walk(
     told = {}
     for year, cut in yearly(data.starts, data.ends).items():
         model, judged = catalog.create(name, seed), data.take(cut.test)
-        known = data.take(_newest(data, cut.train, sessions)).every(model.stride)
-        model.fit(known.X, known.label)
+        known = data.take(_newest(data, cut.train, sessions))
+        learned = known.every(model.stride)
+        model.fit(learned.X, learned.label)
         p, against = model.predict(judged.X), rivals(known, judged)
         rows = np.ones(len(judged), bool)
         if distance is not None:
             rows = np.isclose(judged.X["strike_distance"].to_numpy(), distance)
         against = {name: values[rows] for name, values in against.items()}
-        told[year] = _Told(len(known), p[rows], judged.y[rows], judged.starts[rows], against)
+        told[year] = _Told(len(learned), p[rows], judged.y[rows], judged.starts[rows], against)
     if not told:
         raise InsufficientData("no calendar year has 250 sessions before it")
     return told

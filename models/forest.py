@@ -197,9 +197,10 @@ def _lightgbm_tree(root: Mapping[str, Any]) -> Tree:
         place = len(rows)
         rows.append((0, 0.0, -1, -1, float(node.get("leaf_value", 0.0)), False))
         if "split_feature" in node:
-            kind, threshold = node["missing_type"], float(node["threshold"])
+            kind = node["missing_type"]
             _refuse("a categorical split", node["decision_type"] != "<=")
             _refuse("zero_as_missing", kind == "Zero")
+            threshold = float(node["threshold"])
             # Without missing values in training LightGBM reads NaN as 0.
             missing_left = bool(node["default_left"]) if kind == "NaN" else threshold >= 0
             left, right = visit(node["left_child"]), visit(node["right_child"])

@@ -1,5 +1,8 @@
 """Prophet advises: how well a trade's structure suits the day. It never vetoes."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
 from typing import Any, ClassVar
 
 import numpy as np
@@ -11,6 +14,26 @@ from models.forest import Forest, from_histogram
 from models.wisdom import DISTANCES, MARKET
 
 WEEKLY = "0 17 * * sun"
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Keep scikit-learn's trees, which have no setting for it, from starting threads.
+
+    Beside other busy processes two threads took 510 ms for a fit that takes 130 in one, and a
+    process that has started them cannot fork and train.
+    """
+    with _pools().limit(limits=1, user_api="openmp"):
+        yield
+
+
+@cache
+def _pools() -> Any:
+    """Return the thread pools of this process; finding them takes 6 ms."""
+    import sklearn.ensemble  # noqa: F401 -- its pool must be there to be found
+    from threadpoolctl import ThreadpoolController
+
+    return ThreadpoolController()
 
 
 class Prophet(Boosted):
@@ -42,12 +65,14 @@ class Prophet(Boosted):
         model = HistGradientBoostingClassifier(
             random_state=self.seed, monotonic_cst=list(map(int, rising)), **self.parameters
         )
-        self._trees = model.fit(x, y)
+        with one_thread():
+            self._trees = model.fit(x, y)
         return from_histogram(self._trees)
 
     def raw(self, x: FloatArray) -> FloatArray:
         self._done()
-        return np.asarray(self._trees.predict_proba(x)[:, 1], np.float64)
+        with one_thread():
+            return np.asarray(self._trees.predict_proba(x)[:, 1], np.float64)
 
 
 class Condor(Prophet):

@@ -9,8 +9,9 @@ from datetime import datetime, timedelta
 
 from domain.book import KillCode, Switches
 from domain.bot import Bot
+from domain.errors import DataError
 from domain.market import Bar, Surface
-from domain.trade import Fill, Order, Position, Trade
+from domain.trade import Fill, Intent, Order, Position, Trade
 from domain.values import Value
 from market import calendar, pricing, window
 from orchestrator.desk import Desk, View, accounts
@@ -68,19 +69,35 @@ def execute(desk: Desk) -> int:
 
 
 def _settle(desk: Desk, order: Order, halted: Switches, now: datetime) -> bool:
-    """Fill or cancel an open order; False while it has to wait."""
+    """Fill or cancel an open order; False while it has to wait.
+
+    An order that closes waits for `mark`, which records it with the trade that it makes.
+    """
+    if order.intent is Intent.CLOSE:
+        return False
     bot = desk.bot(order.bot)
     mode, latch = killswitch.mode(halted, bot.name, bot.strategy, order.symbol, now)
     if not killswitch.allows(mode, order.intent):
         why = "the switches cannot be read" if latch is None else f"{latch.code}: {latch.reason}"
         return orders.cancel(desk.store, order.id, why, now)
-    quote = _quote(desk, order, now)
-    if quote is None:
+    fill = _fill(desk, order, now)
+    if fill is None:
         late = now > calendar.ahead(order.placed_at, 1)
         return late and orders.cancel(desk.store, order.id, "a session passed without a price", now)
-    fill = desk.broker.submit(order, quote)
     expires = calendar.ahead(order.placed_at, order.proposal.horizon)
     return orders.record_fill(desk.store, fill, exits.open_position(order, fill, expires, bot))
+
+
+def _fill(desk: Desk, order: Order, now: datetime) -> Fill | None:
+    """Return what the broker makes of an order, or None while there is nothing to price it with.
+
+    Options whose volatility is unknown wait; the orders behind them do not.
+    """
+    quote = _quote(desk, order, now)
+    try:
+        return None if quote is None else desk.broker.submit(order, quote)
+    except DataError:
+        return None
 
 
 def _quote(desk: Desk, order: Order, now: datetime) -> Quote | None:
@@ -114,7 +131,7 @@ def mark(desk: Desk) -> int:
     Exits reduce, so no switch and no limit is asked.
     """
     now, closed = desk.clock.now(), 0
-    books = accounts(desk.store, desk.bots)
+    books = _counted(desk)
     carried: list[Position] = []
     held: list[Position] = []
     for position in trades.positions(desk.store):
@@ -133,6 +150,23 @@ def mark(desk: Desk) -> int:
     trades.mark(desk.store, carried)
     _value(desk, books, held, desk.sight(now).bar)
     return closed
+
+
+def _counted(desk: Desk) -> dict[str, Account]:
+    """Return every account with every trade that is recorded.
+
+    A trade is recorded before the account that it changes. A process that ends in between, or
+    one that writes an account it had read too early, leaves trades that no account has counted;
+    they are the newest.
+    """
+    books = accounts(desk.store, desk.bots)
+    recorded = trades.count(desk.store)
+    for name, account in books.items():
+        missing = recorded.get(name, 0) - account.trades
+        if missing > 0:
+            for trade in trades.trades(desk.store, bot=name, limit=missing):
+                books[name] = accounting.applied(books[name], trade)
+    return books
 
 
 def _unseen(desk: Desk, position: Position, now: datetime) -> Iterable[Bar]:
@@ -229,18 +263,19 @@ def sweep(desk: Desk) -> int:
     """
     now = desk.clock.now()
     view, until, forgiven = View.read(desk, now), calendar.roll(now), []
-    limits, thrown = desk.settings.limits, 0
+    limits, new = desk.settings.limits, set()
     for bot in desk.bots.values():
         ordered = {symbol for name, symbol in view.orders if name == bot.name}
         for symbol in sorted({bot.symbols[0]} | ordered):
             book = view.book(bot, symbol)
             for latch in guardrails.trips(book, limits, bot, now, until, symbol, view.switches):
-                if switches.throw(desk.store, latch).set_at == now:
-                    thrown += 1
+                thrown = switches.throw(desk.store, latch)
+                if thrown.set_at == now:
+                    new.add(thrown.id)
                 if latch.code is KillCode.LOSS_STREAK:
                     forgiven.append(accounting.reset_streak(view.accounts[bot.name]))
     _keep(desk.store, forgiven)
-    return thrown
+    return len(new)
 
 
 def roll(desk: Desk) -> None:

@@ -68,15 +68,16 @@ class Desk:
     _names: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, settings: Settings, clock: Clock, env: Env | None = None) -> Self:
-        """Open the store and the feed that the settings name."""
+    def open(
+        cls, settings: Settings, clock: Clock, env: Env | None = None, feed: Feed | None = None
+    ) -> Self:
+        """Open the store and the feed that the settings name, or take a feed that is open."""
         store = engine.open_store(settings)
-        feed = feeds.create(settings)
         registry = Registry(store)
         playback = Env.PLAYBACK if settings.feed == "packaged" else Env.PAPER
         return cls(
             store=store,
-            feed=feed,
+            feed=feed or feeds.create(settings),
             clock=clock,
             settings=settings,
             registry=registry,
@@ -285,8 +286,12 @@ class View:
         )
 
     def book(self, bot: Bot, symbol: str) -> Book:
-        """Return one bot's book before a decision on one symbol."""
-        return accounting.book(
+        """Return one bot's book before a decision on one symbol.
+
+        An order that waits for its fill has a reservation and no position yet. It counts as open
+        and as traded all the same, or whoever asks by hand until it is filled has no limit.
+        """
+        book = accounting.book(
             self.accounts[bot.name],
             self.accounts.values(),
             self.exposures,
@@ -294,6 +299,12 @@ class View:
             self.allotted[bot.name],
             self.orders.get((bot.name, symbol), 0),
         )
+        held = sum(exposure.bot == bot.name for exposure in self.exposures)
+        waiting = max(0, held - book.open_positions)
+        counts = {
+            name: getattr(book, name) + waiting for name in ("open_positions", "trades_today")
+        }
+        return book.model_copy(update=counts)
 
 
 def opened(asof: datetime) -> datetime:

@@ -4,6 +4,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,6 +34,7 @@ RESTORE = "omega db restore"
 SMALL = 64 << 20
 """Bytes up to which an SQLite file is checked whole whenever it is opened; that takes 0.1 s."""
 MAGIC = b"SQLite format 3\0"
+TEXT = partial(str, encoding="utf-8", errors="replace")
 
 # https://www.sqlite.org/rescode.html, the low byte
 _BUSY, _FULL, _CORRUPT, _CANNOT = {5, 6}, {10, 13}, {11, 26}, {8, 14}
@@ -339,8 +341,12 @@ def _prepare(connection: Any, _record: object) -> None:
 
     NORMAL loses the last commits, but no consistency, when the machine (not the process) dies;
     it seals seven times as many records a second as FULL.
+
+    A text that is no UTF-8 any more was changed by somebody. It is read with a mark in its place,
+    so that its hash fails and verification can name the record, instead of failing to read it.
     """
     connection.isolation_level = None
+    connection.text_factory = TEXT
     for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from pydantic import AwareDatetime
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, func, select, update
 
 from domain.errors import Refused
 from domain.trade import Fill, Outcome, Position, Trade
@@ -109,6 +109,13 @@ def trades(
     with reading(store) as conn:
         rows = conn.execute(query).mappings().all()
     return [Trade.model_validate(dict(row)) for row in reversed(rows)]
+
+
+def count(store: Store) -> dict[str, int]:
+    """Return how many trades each bot has made; a bot without one is not listed."""
+    query = select(_TRADES.c.bot, func.count()).group_by(_TRADES.c.bot)
+    with reading(store) as conn:
+        return {bot: n for bot, n in conn.execute(query)}
 
 
 def record_outcomes(store: Store, found: Sequence[Outcome]) -> int:

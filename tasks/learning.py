@@ -4,11 +4,13 @@ from typing import Any
 
 from celery import shared_task
 
+from domain.errors import Transient
 from orchestrator import books
 from orchestrator.desk import desk
 
 SLOW: dict[str, Any] = {
     "acks_late": True,
+    "autoretry_for": (Transient,),
     "max_retries": 2,
     "default_retry_delay": 30,
     "soft_time_limit": 2700,

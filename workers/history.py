@@ -8,21 +8,23 @@ from typing import Any, NamedTuple
 
 from celery import Celery
 
-from domain.book import Costs
+from domain.book import Costs, Switch
 from domain.clock import VirtualClock
-from domain.errors import Refused
+from domain.errors import InsufficientData, Refused
 from domain.settings import Settings
 from domain.values import Env
 from domain.version import Version
 from learning import loop, trainer
 from learning.trainer import Report, Trained
 from market import calendar
+from market.feeds import catalog as feeds
 from market.panel import Panel
 from models.base import Artifact
 from models.catalog import CATALOG
 from orchestrator import session
 from orchestrator.desk import Desk
 from storage import home, switches
+from trading.bots.catalog import BOTS, find
 from workers import ahead
 from workers.app import create
 from workers.lifecycle import bound, open_desk
@@ -53,31 +55,28 @@ def replay(
     """Train on what is known before `start`, then play the timetable to `end`.
 
     The home is left holding this run's record and nothing else. What it held before is moved
-    aside whole, except switches that a person set: those stay set.
+    aside whole, except switches that a person set: those stay set, however the replay ends.
 
     Raises
     ------
     Refused
-        The window holds no session of the feed, or leaves nothing to train on before it.
+        There is no such bot, or the window holds no session of the feed; nothing was moved then.
+        Or it leaves too little to train on before it.
     """
     began = perf_counter()
+    feed = feeds.create(settings)
+    days, chosen = _days(feed.panel(), start, end), {name: find(name) for name in bots} or BOTS
     archived, latches = home.archive(settings)
     clock = VirtualClock(datetime.combine(start, time(), session.EXCHANGE).astimezone(UTC))
     until = datetime.combine(end, time(23, 59), session.EXCHANGE).astimezone(UTC)
     with ExitStack() as stack:
-        desk = stack.enter_context(bound(open_desk(settings, clock, Env.REPLAY)))
-        days = _days(desk, start, end)
-        if bots:
-            desk.bots = {name: desk.bot(name) for name in bots}
+        desk = stack.enter_context(bound(open_desk(settings, clock, Env.REPLAY, feed)))
+        desk.bots = dict(chosen)
         app = _eager(settings)
         send = _sender(app)
         slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
         shelf = stack.enter_context(ahead.shelf(settings, slots))
         stack.enter_context(_trained_by(shelf))
-        progress(0.0, f"training on what is known before {start}")
-        for model in CATALOG:
-            send("learning.train", {"model": model})
-        send("safety.roll", {})
         arrivals = sorted(t for day in days for t in (calendar.opens(day), calendar.closes(day)))[
             1:
         ]
@@ -92,18 +91,41 @@ def replay(
         on_data = frozenset(name for name, task in app.tasks.items() if hasattr(task, "on_data"))
         live = {name for name, task in app.tasks.items() if hasattr(task, "live")}
         table = {n: e for n, e in app.conf.beat_schedule.items() if e["task"] not in live}
-        runs = session.play(table, clock, until, told, arrivals, on_data)
+        with _kept(desk, latches):
+            progress(0.0, f"training on what is known before {start}")
+            _train(send, start)
+            send("safety.roll", {})
+            runs = session.play(table, clock, until, told, arrivals, on_data)
         send("upkeep.checkpoint", {})
-        for latch in latches:
-            switches.throw(desk.store, latch)
         send("upkeep.backup", {})
     seconds = perf_counter() - began
     return Run(start, end, len(days), dict(runs), seconds, str(archived or ""))
 
 
-def _days(desk: Desk, start: date, end: date) -> list[date]:
+@contextmanager
+def _kept(desk: Desk, latches: Sequence[Switch]) -> Iterator[None]:
+    """Set what a person had set again when the replay is over, even if it fails."""
+    try:
+        yield
+    finally:
+        for latch in latches:
+            switches.throw(desk.store, latch)
+
+
+def _train(send: Callable[[str, Mapping[str, Any]], None], start: date) -> None:
+    """Train every model on what is known before the first day."""
+    for model in CATALOG:
+        try:
+            send("learning.train", {"model": model})
+        except InsufficientData as error:
+            raise Refused(
+                f"there is too little before {start} to train {model}: {error}"
+            ) from error
+
+
+def _days(panel: Panel, start: date, end: date) -> list[date]:
     """Return the sessions of the window that the feed has bars of."""
-    times = desk.feed.panel().times
+    times = panel.times
     days = [day for day in calendar.sessions(start, end) if _within(times, day)]
     if not days:
         first, last = times[0].item().date(), times[-1].item().date()

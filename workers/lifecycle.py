@@ -10,6 +10,7 @@ from celery.signals import worker_process_init, worker_process_shutdown
 from domain.clock import Clock, WallClock
 from domain.settings import Settings, load
 from domain.values import Env
+from market.feeds.base import Feed
 from orchestrator import desk as desks
 from orchestrator.desk import Desk
 
@@ -17,10 +18,15 @@ THREADS = "OMP_NUM_THREADS"
 """Set before numpy is imported: one thread each, or a child that trains after a fork hangs."""
 
 
-def open_desk(settings: Settings, clock: Clock | None = None, env: Env | None = None) -> Desk:
+def open_desk(
+    settings: Settings,
+    clock: Clock | None = None,
+    env: Env | None = None,
+    feed: Feed | None = None,
+) -> Desk:
     """Open the database, the feed and the champions of this process."""
     os.environ.setdefault(THREADS, "1")
-    return Desk.open(settings, clock or WallClock(), env)
+    return Desk.open(settings, clock or WallClock(), env, feed)
 
 
 @contextmanager

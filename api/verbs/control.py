@@ -13,15 +13,13 @@ if TYPE_CHECKING:
     from domain.bot import Bot
     from storage.engine import Store
 
-All = Annotated[
-    str | None, typer.Argument(metavar="[all]", help="`all` means the whole desk.")
-]
+All = Annotated[str | None, typer.Argument(metavar="[all]", help="`all` means the whole desk.")]
 OfBot = Annotated[str | None, typer.Option("--bot", help="One bot.")]
 OfSymbol = Annotated[str | None, typer.Option("--symbol", help="One symbol, whichever bot.")]
 OfStrategy = Annotated[str | None, typer.Option("--strategy", help="Every bot of one strategy.")]
 
 
-def kill(
+def kill(  # noqa: PLR0913 -- options
     ctx: typer.Context,
     reason: Why,
     everything: All = None,
@@ -51,7 +49,7 @@ def kill(
     if json:
         render.emit({"switch": latch, "revision": revision, "dry_run": dry_run})
         return
-    over = "the whole desk" if target == "*" else f"{scope} {target}"
+    over = _over(scope, target)
     would = "would be " if dry_run else ""
     render.show(
         f"{over} {would}{allowed.upper()}: {latch.reason} -- {latch.who}",
@@ -59,7 +57,7 @@ def kill(
     )
 
 
-def resume(
+def resume(  # noqa: PLR0913 -- options
     ctx: typer.Context,
     reason: Why,
     everything: All = None,
@@ -81,7 +79,7 @@ def resume(
         seen = switches.read(store)
         ids = [s.id for s in seen.latches if s.scope is scope and s.target == target]
         if not ids:
-            raise Refused(f"no switch is set for {scope} {target}; `omega status` shows them")
+            raise Refused(f"no switch is set for {_over(scope, target)}; `omega status` shows them")
         if not dry_run:
             switches.release(store, ids, by, reason, human=True, at=at, revision=seen.revision)
         left = [s for s in switches.read(store).latches if s.id not in ids]
@@ -89,7 +87,7 @@ def resume(
         render.emit({"released": ids, "left": left, "dry_run": dry_run})
         return
     would = "would be released" if dry_run else "released"
-    render.show(f"{scope} {target}: {len(ids)} {would}")
+    render.show(f"{_over(scope, target)}: {len(ids)} {would}")
     if left:
         render.show(_latches(left, "Still set"))
 
@@ -126,6 +124,10 @@ def _target(
     if str(symbol).upper() not in traded:
         raise Refused(f"no bot trades {symbol!r}; they trade {', '.join(traded)}")
     return Scope.SYMBOL, str(symbol).upper()
+
+
+def _over(scope: "Scope", target: str) -> str:
+    return "the whole desk" if target == "*" else f"{scope} {target}"
 
 
 def status(ctx: typer.Context, json: Json = False) -> None:
@@ -239,7 +241,6 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
             render.percent(bot["drawdown"]),
             bot["trades"],
             bot["positions"],
-            render.dollars(bot["at_risk"]),
             render.NONE
             if bot["last"] is None
             else f"{bot['last']['asof']:%Y-%m-%d} {bot['last']['action']}"
@@ -247,8 +248,8 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
         )
         for bot in told["bots"].values()
     ]
-    columns = ("bot", "mode", ">equity", ">net", ">drawdown", ">trades", ">open", ">at risk")
-    parts: list[Any] = [render.table("", (*columns, "last decision"), rows)]
+    columns = ("bot", "mode~", ">equity", ">net", ">drawdown", ">trades", ">open", "last decision~")
+    parts: list[Any] = [render.table("", columns, rows)]
     if not told["readable"]:
         parts.append("The kill switches cannot be read, so everything counts as HALTED.")
     if told["latches"]:
@@ -258,8 +259,9 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
     heads = [f"{bot} {head['seq']:,} {head['hash'][:8]}" for bot, head in told["chains"].items()]
     facts = {
         "champions": ", ".join(names) or "none; train with `omega train --all`",
-        "newest bar": "none was seen yet" if bar is None else f"{render.when(bar)}, "
-        f"{told['data']['age_days']:,.0f} days ago by the wall clock",
+        "newest bar": "none was seen yet"
+        if bar is None
+        else f"{render.when(bar)}, {told['data']['age_days']:,.0f} days ago by the wall clock",
         "chains": ", ".join(heads) or "nothing is recorded yet",
         "home": f"{told['home']} ({told['database']}, feed {told['feed']})",
     }
@@ -270,7 +272,7 @@ def _latches(latches: "list[Switch] | tuple[Switch, ...]", title: str) -> Any:
     rows = [
         (
             render.mode(s.mode),
-            f"{s.scope} {s.target}" if s.target != "*" else "the whole desk",
+            _over(s.scope, s.target),
             s.code,
             s.reason,
             s.who,
@@ -279,4 +281,4 @@ def _latches(latches: "list[Switch] | tuple[Switch, ...]", title: str) -> Any:
         )
         for s in latches
     ]
-    return render.table(title, ("mode", "over", "code", "why", "who", "since", "until"), rows)
+    return render.table(title, ("mode", "over", "code", "why~", "who", "since", "until~"), rows)

@@ -87,13 +87,17 @@ def take(
         )
         for entry in done.taken
     ]
-    columns = ("file", "symbols", "bars", ">usable", "set aside", "first", "last")
+    columns = ("file~", "symbols~", "bars", ">usable", "set aside~", "first", "last")
     render.show(render.spaced(render.table("", columns, rows)))
     for refused in done.refused:
         render.note(f"refused {refused.symbol}: {refused.detail}")
     verb = "would be copied" if dry_run else "copied"
-    render.show(render.spaced(f"{len(done.taken)} files {verb} to {done.folder}."
-                              f"{'' if dry_run else ' Use them with OMEGA_FEED=files.'}"))
+    render.show(
+        render.spaced(
+            f"{len(done.taken)} files {verb} to {done.folder}."
+            f"{'' if dry_run else ' Use them with OMEGA_FEED=files.'}"
+        )
+    )
 
 
 @app.command()
@@ -136,7 +140,7 @@ def _checked(found: "Report") -> None:
         )
         for one in found.coverage
     ]
-    columns = ("symbol", ">bars", "first", "last", ">missing", "set aside", "")
+    columns = ("symbol", ">bars", "first", "last", ">missing", "set aside~", "~")
     title = f"{found.feed}: {found.bars:,} {found.frequency} bars, data {found.data_hash}"
     render.show(render.spaced(render.table(title, columns, rows)))
     for entry in found.quarantined[:SHOWN]:

@@ -57,8 +57,10 @@ def decide(
         render.emit(told)
     else:
         render.show(render.decision(made))
-        if dry_run:
-            render.note("dry run: nothing was recorded")
+    if made.code == "UNTRAINED":
+        render.note("nothing to ask yet: `omega train --all` trains every model")
+    if dry_run:
+        render.note("dry run: nothing was recorded")
     if made.action == "hold":
         raise typer.Exit(HELD)
 
@@ -67,8 +69,9 @@ def _symbol(bot: "Bot", symbol: str | None) -> str:
     if symbol is not None:
         return symbol.upper()
     if len(bot.symbols) > 1:
-        raise Refused(f"{bot.name} trades {len(bot.symbols)} symbols, say which: "
-                      f"{', '.join(bot.symbols)}")
+        raise Refused(
+            f"{bot.name} trades {len(bot.symbols)} symbols, say which: {', '.join(bot.symbols)}"
+        )
     return bot.symbols[0]
 
 

@@ -259,7 +259,7 @@ def _broker(patient: Patient) -> str:
         began = perf_counter()
         sent = app.send_task("celery.accumulate", args=("ping",), queue="upkeep")
         try:
-            sent.get(timeout=TRIP, interval=0.002)
+            sent.get(timeout=TRIP, interval=0.002, disable_sync_subtasks=False)
         except Late as error:
             raise Unwell(
                 f"no answer through {desk.settings.broker_url} within {TRIP:.0f} s",
@@ -282,4 +282,3 @@ CHECKS: dict[str, Callable[[Patient], str]] = {
     "champions": _champions,
     "broker": _broker,
 }
-

@@ -18,11 +18,11 @@ COLUMNS = (
     "version",
     "ruling",
     ">rows",
-    ">Brier",
+    ">Brier~",
     ">base rate",
     ">logistic",
     ">AUC",
-    ">skill",
+    ">skill~",
 )
 
 Names = Annotated[
@@ -78,7 +78,7 @@ def _trained(desk: "Desk", names: list[str]) -> list[dict[str, Any]]:
         for place, name in enumerate(names):
             told(place / len(names), name)
             sent = app.send_task("learning.train", kwargs={"model": name, "who": who})
-            judged = sent.get(timeout=HOUR, interval=0.05)
+            judged = sent.get(timeout=HOUR, interval=0.05, disable_sync_subtasks=False)
             version = registry.ledger(desk.store, name)[-1].version
             done.append(_row(registry.get(desk.store, name, version), judged))
         told(1.0, "")
@@ -159,11 +159,11 @@ def validate(
         "",
         ">learned from",
         ">sessions",
-        ">Brier",
+        ">Brier~",
         ">base rate",
         ">logistic",
-        ">AUC",
-        ">skill over base rate",
+        ">AUC~",
+        ">skill over base rate~",
     )
     for one in found:
         rows = [_year(year) for year in (*one.years, *((one.total,) if one.total else ()))]

@@ -39,18 +39,18 @@ def listing(
         if json:
             render.emit({"model": model, "versions": versions})
             return
-        rows = [
+        lines = [
             (v.version, v.stage, render.when(v.trained_at), f"{v.n:,}", *_measured(v))
             for v in versions
         ]
         title = f"{CATALOG[model].title}: {len(versions)} versions, newest first"
-        columns = ("version", "stage", "trained", ">rows", ">Brier", ">base rate", ">skill")
-        render.show(render.spaced(render.table(title, columns, rows)))
+        columns = ("version", "stage", "trained", ">rows", ">Brier~", ">base rate", ">skill~")
+        render.show(render.spaced(render.table(title, columns, lines)))
         return
     found = {name: [v for v in versions if v.model == name] for name in CATALOG}
     champions = {n: next((v for v in found[n] if v.stage == "champion"), None) for n in found}
     if json:
-        told = {
+        answering = {
             name: {
                 "title": CATALOG[name].title,
                 "target": CATALOG[name].target.name,
@@ -59,25 +59,30 @@ def listing(
             }
             for name in found
         }
-        render.emit({"models": told})
+        render.emit({"models": answering})
         return
     rows = [_champion(name, len(found[name]), champions[name]) for name in found]
-    columns = ("model", ">versions", "champion", "trained", ">Brier", ">base rate", ">skill")
-    render.show(render.spaced(render.table("Models", columns, rows)))
+    columns = ("model", ">versions", "champion", "trained", ">Brier~", ">base rate", ">skill~")
+    render.show(render.spaced(render.table("", columns, rows)))
+    silent = [name for name, champion in champions.items() if champion is None]
+    if silent:
+        told = (
+            f"Nobody answers for {', '.join(silent)}; train with `omega train {' '.join(silent)}`."
+        )
+        render.show(render.spaced(told))
 
 
 def _champion(name: str, versions: int, champion: "Version | None") -> tuple[str, ...]:
     if champion is None:
-        nothing = f"none; train with `omega train {name}`"
-        return (name, str(versions), nothing, *(render.NONE,) * 4)
+        return (name, str(versions), *(render.NONE,) * 5)
     trained = f"{champion.trained_at:%Y-%m-%d}"
     return (name, str(versions), champion.version, trained, *_measured(champion))
 
 
 def _measured(version: "Version") -> tuple[str, str, str]:
     m = version.measures
-    base = render.number(m["brier_base"].value) if "brier_base" in m else render.NONE
-    return render.short(m.get("brier"), 4), base, render.short(m.get("skill"), 3)
+    base = render.number(m["brier_base"].value, 3) if "brier_base" in m else render.NONE
+    return render.short(m.get("brier")), base, render.short(m.get("skill"))
 
 
 @app.command()
@@ -113,13 +118,13 @@ def show(
         },
         f"{title}  {one.version}",
     )
-    rows = [(name, render.measure(found, 4)) for name, found in one.measures.items()]
+    rows = [(name, str(found)) for name, found in one.measures.items()]
     told = [(render.when(line.at), line.ruling.lower(), line.who, line.reason) for line in past]
     render.show(
         render.spaced(
             facts,
             render.table("", ("measure", ">held out, with its 95 % interval"), rows),
-            render.table("", ("when", "ruling", "who", "why"), told),
+            render.table("", ("when", "ruling", "who", "why~"), told),
         )
     )
 
@@ -169,8 +174,7 @@ def compare(
         return
     names = list(dict.fromkeys((*old.measures, *new.measures)))
     rows: list[tuple[Any, ...]] = [
-        (n, render.measure(old.measures.get(n), 4), render.measure(new.measures.get(n), 4))
-        for n in names
+        (n, *(str(v.measures.get(n, render.NONE)) for v in (old, new))) for n in names
     ]
     rows.insert(0, ("trained to", f"{old.trained_to:%Y-%m-%d}", f"{new.trained_to:%Y-%m-%d}"))
     columns = (title, f">{old.version} ({old.stage})", f">{new.version} ({new.stage})")
@@ -179,7 +183,7 @@ def compare(
 
 
 @app.command()
-def promote(
+def promote(  # noqa: PLR0913 -- options
     ctx: typer.Context,
     model: Name,
     version: Annotated[str, typer.Argument(help="The version that is to answer.")],
@@ -202,8 +206,11 @@ def promote(
         now = registry.champion(store, model)
         was = now.version if now else None
         gate = promotion.judge(new, now, registry.versions(store, model))
-        because = Because(who=who or opening.login(), reason=_given(reason),
-                          measures={"gate": f"{gate.ruling}: {gate.reason}"})
+        because = Because(
+            who=who or opening.login(),
+            reason=_given(reason),
+            measures={"gate": f"{gate.ruling}: {gate.reason}"},
+        )
         if not dry_run:
             held = expected or was
             registry.promote(store, model, version, held, because, opening.now())
@@ -244,7 +251,9 @@ def rollback(
     with opening.store(ctx) as store:
         champion = registry.champion(store, model)
         if champion is None:
-            raise Refused(f"{model} has no champion; `omega models list {model}` shows its versions")
+            raise Refused(
+                f"{model} has no champion; `omega models list {model}` shows its versions"
+            )
         because = Because(who=who or opening.login(), reason=_given(reason))
         back = None
         if not dry_run:
@@ -272,14 +281,21 @@ def verify(ctx: typer.Context, json: Json = False) -> None:
             try:
                 artifacts.get(store, one.sha256)
             except (IntegrityError, ModelError) as error:
-                bad.append({"model": one.model, "version": one.version, "stage": one.stage,
-                            "what": str(error)})
+                bad.append(
+                    {
+                        "model": one.model,
+                        "version": one.version,
+                        "stage": one.stage,
+                        "what": str(error),
+                    }
+                )
     if json:
         render.emit({"ok": not bad, "versions": len(versions), "bad": bad})
     elif not bad:
         render.show(f"{len(versions)} versions: every artifact is what its hash says")
     for one_bad in bad:
-        render.complain(f"{one_bad['model']} {one_bad['version']} ({one_bad['stage']}): "
-                        f"{one_bad['what']}")
+        render.complain(
+            f"{one_bad['model']} {one_bad['version']} ({one_bad['stage']}): {one_bad['what']}"
+        )
     if bad:
         raise typer.Exit(INTEGRITY)

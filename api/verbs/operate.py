@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from api import opening, render
 from api.verbs.common import Json, Out
@@ -33,19 +34,18 @@ def bots(
         return
     rows = [
         (
-            bot.name,
-            bot.strategy,
+            Text.assemble(bot.name, (f"\n{bot.strategy}", "dim")),
             bot.symbols[0] if len(bot.symbols) == 1 else f"{len(bot.symbols)} stocks",
-            ", ".join(bot.structures) or "/".join(bot.sides),
-            f"{bot.horizon} sessions",
-            ", ".join(bot.models),
+            "\n".join(bot.structures or bot.sides),
+            bot.horizon,
+            "\n".join(bot.models),
             render.dollars(bot.capital),
-            render.percent(bot.risk_per_trade, 2),
+            f"{100 * bot.risk_per_trade:g} %",
         )
         for bot in BOTS.values()
     ]
-    columns = ("bot", "strategy", "trades", "by", "horizon", "asks", ">capital", ">risk a trade")
-    render.show(render.spaced(render.table("", columns, rows)))
+    columns = ("bot", "trades~", "by", ">horizon", "asks", ">capital", ">risk")
+    render.show(render.spaced(render.table("", columns, rows, leading=1)))
 
 
 def _plain(value: Any) -> str:
@@ -99,7 +99,7 @@ def schedule(ctx: typer.Context, json: Json = False) -> None:
         )
         for entry in entries
     ]
-    columns = ("entry", "task", "crontab", "queue", "next, exchange", "UTC", ">expires")
+    columns = ("entry", "task~", "crontab~", "queue", "next, exchange", "UTC", ">expires")
     said = f"Exchange time is {EXCHANGE}. The next session opens {render.when(opens)}."
     render.show(render.spaced(render.table("", columns, rows), said))
 
@@ -141,9 +141,7 @@ def summarise(chosen: "Settings", command: str, seconds: float | None = None) ->
     store = open_store(chosen)
     try:
         feed = opening.feed(chosen)
-        return reports.summarise(
-            store, feed, chosen, verified, command=command, seconds=seconds
-        )
+        return reports.summarise(store, feed, chosen, verified, command=command, seconds=seconds)
     finally:
         store.close()
 

@@ -1,6 +1,6 @@
 """A session over history: the same timetable, tasks and layers as live, in virtual time."""
 
-from datetime import date, datetime
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,25 +16,25 @@ from domain.errors import Refused
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from rich.console import RenderableType
+
     from domain.settings import Settings
     from orchestrator.report import BotReport, Forecasts, ModelReport, Summary
-    from risk.measures import Gate
+    from risk.measures import Criterion, Gate
 
-FIRST, LAST = "2016-01-04", "2018-12-31"
+FIRST, LAST = date(2016, 1, 4), date(2018, 12, 31)
 BROAD = 100
 """Columns of a terminal on which two bots stand side by side."""
 
-Day = typer.Option(formats=["%Y-%m-%d"], show_default=False)
+
+def _day(name: str, told: str) -> Any:
+    return typer.Option(name, parser=date.fromisoformat, metavar="YYYY-MM-DD", help=told)
 
 
-def replay(
+def replay(  # noqa: PLR0913 -- options
     ctx: typer.Context,
-    start: Annotated[
-        datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="First session.")
-    ] = datetime.fromisoformat(FIRST),  # noqa: DTZ901 -- a date, Typer has no type for one
-    end: Annotated[
-        datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="Last session.")
-    ] = datetime.fromisoformat(LAST),
+    start: Annotated[date, _day("--from", "First session.")] = FIRST,
+    end: Annotated[date, _day("--to", "Last session.")] = LAST,
     bots: Annotated[
         list[str] | None, typer.Option("--bots", help="Only these; repeat, or with commas.")
     ] = None,
@@ -52,16 +52,16 @@ def replay(
     """
     chosen = _chosen(opening.settings(ctx), data, seed)
     names = _named(bots)
-    sessions = _sessions(chosen, start.date(), end.date())
+    sessions = _sessions(chosen, start, end)
     if dry_run:
-        _plan(chosen, start.date(), end.date(), sessions, names, json)
+        _plan(chosen, start, end, sessions, names, json)
         return
     from workers import history
 
     with render.progress("replay") as told:
-        run = history.replay(chosen, start.date(), end.date(), names, told)
+        run = history.replay(chosen, start, end, names, told)
         told(1.0, "summing up")
-    command = f"omega replay --from {start:%Y-%m-%d} --to {end:%Y-%m-%d} --seed {chosen.seed}"
+    command = f"omega replay --from {start} --to {end} --seed {chosen.seed}"
     command += f" --bots {','.join(names)}" if names else ""
     summary = operate.summarise(chosen, command, run.seconds)
     file = operate.write(summary, chosen, to)
@@ -131,6 +131,7 @@ def _plan(
     if json:
         render.emit(told)
     else:
+        told |= {"bots": ", ".join(names or BOTS)}
         render.show(render.pairs({k: v for k, v in told.items() if k != "dry_run"}))
         render.note("dry run: nothing was played")
 
@@ -148,27 +149,26 @@ def session(summary: "Summary", file: Path) -> None:
     )
     models = render.table(
         "Models: what came true of all that they said",
-        ("model", ">trained", ">served", ">Brier", ">base rate", ">skill", "verdict"),
+        ("model", ">trained", ">served", ">Brier~", ">base rate", ">skill~", "verdict~"),
         [_model(model) for model in summary.models.values()],
     )
     findings = Table.grid(padding=(0, 1))
     for sentence in prose.findings(summary):
         findings.add_row(Text("·", style="dim"), Text(sentence))
     facts = {
-        "the desk": _gate(summary.mvs),
+        "the gate": _gate(summary.mvs),
         "real": "\n".join(summary.real),
         "simulated": "\n".join(summary.simulated),
         "digest": summary.digest,
         "took": "" if summary.seconds is None else f"{summary.seconds:,.1f} s",
         "report": Text(str(file), style="bold"),
     }
-    parts = [head, span, *_beside(bots), models, findings, render.pairs(facts)]
-    render.show(render.spaced(head, span), render.spaced(*parts[2:]))
+    render.show(render.spaced(head, span, *_beside(bots), models, findings, render.pairs(facts)))
 
 
-def _beside(bots: "Sequence[Table]") -> "list[Table]":
+def _beside(bots: "Sequence[Table]") -> "Sequence[RenderableType]":
     if render.console().width < BROAD:
-        return list(bots)
+        return bots
     rows = []
     for left in range(0, len(bots), 2):
         pair = Table.grid(padding=(0, 4), expand=True)
@@ -226,6 +226,22 @@ def _model(model: "ModelReport") -> tuple[Any, ...]:
 
 
 def _gate(gate: "Gate") -> Text:
+    """Return what a gate says, in a line: passed, or everything it failed on."""
+    from orchestrator.prose import CRITERIA
+
     if gate.passed:
-        return Text("MVS passed", style="green")
-    return Text.assemble(("MVS failed: ", "red"), "; ".join(gate.failed))
+        return Text("minimum viable strategy: passed", style="green")
+    missed = [f"{CRITERIA[c.name]} {_missed(c)}" for c in gate.criteria if not c.passed]
+    return Text.assemble(("failed", "red"), f" on {', '.join(missed)}")
+
+
+def _missed(criterion: "Criterion") -> str:
+    if criterion.measured is None:
+        return "unknown"
+    value = criterion.measured.value
+    told = {
+        "trades": f"{value:,.0f} of 30",
+        "pnl": render.dollars(value),
+        "win_rate": render.percent(value),
+    }
+    return told.get(criterion.name, f"{value:.2f}")

@@ -9,7 +9,7 @@ import typer
 
 from api import opening, render
 from api.verbs.common import Json
-from domain.errors import IntegrityError, Refused
+from domain.errors import Refused
 
 if TYPE_CHECKING:
     from storage.engine import Store
@@ -28,15 +28,13 @@ OfAction = Annotated[str | None, typer.Option("--action", help="buy, sell or hol
 
 
 @app.command("list")
-def listing(
+def listing(  # noqa: PLR0913 -- options
     ctx: typer.Context,
     bot: OfBot = None,
     symbol: OfSymbol = None,
     code: OfCode = None,
     action: OfAction = None,
-    since: Annotated[
-        datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day.")
-    ] = None,
+    since: Annotated[datetime | None, typer.Option(formats=["%Y-%m-%d"], help="First day.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="So many of the newest.")] = 20,
     json: Json = False,
 ) -> None:
@@ -83,7 +81,9 @@ def listing(
 def _show(causes: Counter[tuple[str, str]], lines: list[Any]) -> None:
     total = sum(causes.values())
     if not total:
-        render.show("no decision is recorded that fits; `omega replay` or `omega decide` makes some")
+        render.show(
+            "no decision is recorded that fits; `omega replay` or `omega decide` makes some"
+        )
         return
     rows = [
         (
@@ -97,11 +97,15 @@ def _show(causes: Counter[tuple[str, str]], lines: list[Any]) -> None:
         )
         for line in lines
     ]
-    columns = ("decision", "decided", "action", ">units", "stopped by", "code", ">p")
+    columns = ("decision", "decided~", "action", ">units", "stopped by", "code", ">p")
     of = f"The newest {len(lines)} of {total:,} decisions"
     counts = [
-        (layer or "not stopped", why if why != "OK" else "traded", f"{n:,}",
-         render.percent(n / total))
+        (
+            layer or "not stopped",
+            why if why != "OK" else "traded",
+            f"{n:,}",
+            render.percent(n / total),
+        )
         for (layer, why), n in causes.most_common()
     ]
     why = render.table(f"Why, of all {total:,}", ("layer", "code", ">n", ">share"), counts)
@@ -208,6 +212,8 @@ def verify(ctx: typer.Context, bot: OfBot = None, json: Json = False) -> None:
         if engine.state(store).current is None:
             raise Refused("nothing is recorded in this home yet: there is no chain to prove")
         found = audit.verify(store, bot)
+        if found.ok:
+            engine.integrity(store)
     finally:
         store.close()
     if json:

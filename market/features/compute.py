@@ -74,8 +74,8 @@ def newest(panel: Panel, names: Iterable[str] = CATALOG) -> dict[str, dict[str, 
 
     Made of the last `TAIL` bars by the functions that make `history`, from which it differs by
     less than 1e-6 of a feature's standard deviation (1e-5 for an EWM after a gap of weeks in its
-    symbol). Intermediate results are kept in the panel:
-    asking again, with other names, costs only what is new.
+    symbol). Intermediate results are kept in the panel: asking again, with other names, costs only
+    what is new.
     """
     features = select(names)
     cut = tail(panel)

@@ -55,7 +55,7 @@ def zscore(panel: Panel, n: int) -> FloatArray:
 
 @shared
 def raised(panel: Panel, power: int) -> FloatArray:
-    """Return the returns raised to a power; by products, which are forty times as fast as pow."""
+    """Return the returns raised to a power; by products, for pow takes many times as long."""
     returns = log_return(panel)
     return returns if power == 1 else raised(panel, power - 1) * returns
 

@@ -67,17 +67,29 @@ def advisor(draft: Draft) -> Verdict:
         raise FeatureMismatch("no value for vix, which the advisor needs")
     level = band(context.features["vix"])
     if context.bot.factor is Factor.PRICE:
-        proposal = strategies.propose(context, None, None)
-        return Verdict(
-            layer="advisor",
-            effect=Effect.ADJUST if SIZE[level] < 1 else Effect.PASS,
-            code=Reason.ADVISED if SIZE[level] < 1 else Reason.OK,
-            reason=f"VIX is {level}",
-            action=draft.action,
-            proposal=proposal,
-            scale=SIZE[level],
-        )
+        return _direction(draft, level)
     return _premium(draft, level)
+
+
+def _direction(draft: Draft, level: Band) -> Verdict:
+    """Shrink a bet on a rise by the VIX, and by half when Prophet sees the index falling."""
+    context, scale, reasons = draft.context, SIZE[level], [f"VIX is {level}"]
+    answer, regime = draft.prediction("prophet-directional"), context.regime
+    up = None if answer is None else answer.probability
+    against = up is not None and regime is not None and 1 - up >= regime.gate
+    if against:
+        scale *= UNADVISED
+        reasons.append("Prophet sees the index falling, so half")
+    return Verdict(
+        layer="advisor",
+        effect=Effect.ADJUST if scale < 1 else Effect.PASS,
+        code=Reason.ADVISED if scale < 1 else Reason.OK,
+        reason="; ".join(reasons),
+        action=draft.action,
+        proposal=strategies.propose(context, None, None),
+        scale=scale,
+        evidence={} if up is None else {"p": up},
+    )
 
 
 def _premium(draft: Draft, level: Band) -> Verdict:

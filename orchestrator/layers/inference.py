@@ -27,6 +27,9 @@ def inference(draft: Draft) -> Verdict:
     if setup.action is Action.HOLD:
         return veto("inference", Reason.NO_SETUP, setup.reason, **setup.evidence)
     if context.bot.factor is Factor.VOLATILITY:
+        if context.surface is None:
+            reason = f"{context.symbol} has no volatility surface to price options on"
+            return veto("inference", Reason.NO_SURFACE, reason)
         return _wisdom(draft, setup.action)
     return _agreement(draft, setup.action, setup.evidence)
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+from onnx import TensorProto, helper, numpy_helper
 
 from domain.errors import IntegrityError
 from domain.version import Stage, Version
@@ -49,6 +50,18 @@ def version(artifact: Artifact) -> Version:
         n=500,
         data_hash="0" * 12,
     )
+
+
+def graph(outputs: int = 1, scale: float = 0.1, kind: int = TensorProto.FLOAT) -> bytes:
+    """Return the bytes of a graph that multiplies two numbers with a matrix."""
+    weights = numpy_helper.from_array(np.full((2, outputs), scale, np.float32), "w")
+    nodes = [helper.make_node("MatMul", ["x", "w"], ["z"])]
+    nodes.append(helper.make_node("Cast", ["z"], ["y"], to=kind))
+    x = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 2])
+    y = helper.make_tensor_value_info("y", kind, ["n", outputs])
+    made = helper.make_graph(nodes, "product", [x], [y], [weights])
+    opset = helper.make_opsetid("", 17)
+    return bytes(helper.make_model(made, opset_imports=[opset], ir_version=9).SerializeToString())
 
 
 class Shelf:
