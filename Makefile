@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run test check bench lock clean
+.PHONY: help install run test check bench docs lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -36,6 +36,9 @@ check: .venv/.dev               ## lint, types, import contracts
 
 bench: .venv/.dev               ## the table of numbers that the README shows
 	$(BIN)/python -m bench
+
+docs: .venv/.dev                ## write the README's tables anew from the code
+	$(BIN)/python -m bench.tables
 
 lock:                           ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml requirements/build.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/core.txt

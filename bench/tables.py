@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Callable, Iterable
-from inspect import getdoc, getmodule
+from inspect import getdoc
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,9 @@ from trading.structures.catalog import CATALOG as STRUCTURES
 from workers.app import app
 
 README = Path(__file__).parents[1] / "README.md"
-BLOCK = re.compile(r"(<!-- table:([a-z]+) -->\n).*?(\n<!-- /table -->)", re.DOTALL)
+FEW = 10
+"""Entries of a catalog that are listed where it is named; more have a table of their own."""
+BLOCK = re.compile(r"(<!-- table:([a-z]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
 
 
 def table(columns: str, rows: Iterable[tuple[object, ...]]) -> str:
@@ -64,7 +66,7 @@ def desk() -> str:
     def row(bot: Bot) -> tuple[object, ...]:
         module = sys.modules[f"{bots.__name__.rpartition('.')[0]}.{bot.name}"]
         symbols = bot.symbols[0] if len(bot.symbols) == 1 else f"{len(bot.symbols)} stocks"
-        risk = f"{bot.risk_per_trade:.2%}".replace("%", " %")
+        risk = f"{100 * bot.risk_per_trade:g} %"
         by = bot.structures or bot.sides
         return (said(module), symbols, code(by), code(bot.models), f"${bot.capital:,.0f}", risk)
 
@@ -73,16 +75,16 @@ def desk() -> str:
 
 
 def schedule() -> str:
-    def row(name: str, entry: dict[str, Any]) -> tuple[object, ...]:
+    rows: dict[tuple[str, ...], list[str]] = {}
+    for name, entry in app.conf.beat_schedule.items():
         options = entry["options"]
         seconds = options["expires"]
         late = f"{seconds:.0f} s" if seconds < 60 else f"{seconds / 60:.0f} min"
         late = late if seconds < 3600 else f"{seconds / 3600:.0f} h"
         what = said(app.tasks[entry["task"]].run)
-        return (f"`{name}`", cron(entry["schedule"]), options["queue"], late, what)
-
-    table_ = app.conf.beat_schedule
-    return table("entry|when|queue|expires|does", (row(n, e) for n, e in table_.items()))
+        rows.setdefault((cron(entry["schedule"]), options["queue"], late, what), []).append(name)
+    columns = "entry|when|queue|expires|does"
+    return table(columns, ((code(names), *row) for row, names in rows.items()))
 
 
 def guardrails() -> str:
@@ -91,12 +93,11 @@ def guardrails() -> str:
 
 
 def limits() -> str:
-    def row(name: str, value: float) -> tuple[object, ...]:
-        shown = f"{value:g}" if isinstance(value, int) else f"{value:.0%}".replace("%", " %")
-        shown = f"{value:g}" if name == "max_correlation" else shown
-        return (f"`{name}`", shown, f"`OMEGA_LIMITS__{name.upper()}`")
+    def shown(name: str, value: float) -> str:
+        plain = isinstance(value, int) or name == "max_correlation"
+        return f"`{name}` {value:g}" if plain else f"`{name}` {100 * value:g} %"
 
-    return table("limit|default|set by", (row(n, v) for n, v in Limits()))
+    return " · ".join(shown(name, value) for name, value in Limits())
 
 
 def features() -> str:
@@ -104,14 +105,13 @@ def features() -> str:
         group = module.__name__.rpartition(".")[2]
         own = [f for f in FEATURES.values() if f.group == group]
         needs = sorted({need for f in own for need in f.needs})
-        return (group, len(own), ", ".join(needs), code(f.name for f in own))
+        return (group, len(own), ", ".join(needs) or "the calendar", code(f.name for f in own))
 
     rows = [row(module) for module in GROUPS]
     return table(f"group|{len(FEATURES)} in all|made of|features", rows)
 
 
 def seams() -> str:
-    guards = getmodule(next(iter(GUARDRAILS.values())))
     rows = (
         ("model", "`models/base.py`", "`models/catalog.py`", MODELS),
         ("bot", "`domain/bot.py`", "`trading/bots/catalog.py`", BOTS),
@@ -127,12 +127,10 @@ def seams() -> str:
         ("broker", "`trading/brokers/base.py`", "`trading/brokers/catalog.py`", BROKERS),
         ("guardrail", "`risk/guardrails.py`", "`risk/guardrails.py`", GUARDRAILS),
     )
-    assert guards is not None
-    few = 8
     return table(
         "seam|contract|catalog|in it",
         (
-            (*row, code(names) if len(names) <= few else f"{len(names)}, listed below")
+            (*row, code(names) if len(names) < FEW else f"{len(names)}, below")
             for *row, names in rows
         ),
     )
@@ -154,7 +152,7 @@ def fresh(text: str) -> str:
     found = [match.group(2) for match in BLOCK.finditer(text)]
     if sorted(found) != sorted(TABLES):
         raise SystemExit(f"README.md has the tables {sorted(found)}, not {sorted(TABLES)}")
-    return BLOCK.sub(lambda m: m.group(1) + TABLES[m.group(2)]() + m.group(3), text)
+    return BLOCK.sub(lambda m: m.group(1) + TABLES[m.group(2)]() + "\n" + m.group(3), text)
 
 
 def main() -> None:

@@ -83,7 +83,8 @@ def floor32(thresholds: ArrayLike) -> NDArray[np.float32]:
     exact = np.asarray(thresholds, np.float64)
     with np.errstate(over="ignore"):
         near = exact.astype(np.float32)
-    return np.where(near > exact, np.nextafter(near, np.float32(-np.inf)), near).astype(np.float32)
+        below = np.nextafter(near, np.float32(-np.inf))
+    return np.where(near > exact, below, near).astype(np.float32)
 
 
 def _ensemble(forest: Forest) -> NodeProto:

@@ -25,6 +25,8 @@ from trading.accounting import Account
 from trading.brokers.base import Quote
 from trading.exits import Closing
 
+MARKED = "marked"
+"""Key of the last bar that every account was marked to."""
 MANY = 1000
 """Messages taken from the outbox at a time."""
 SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
@@ -136,10 +138,10 @@ def mark(desk: Desk) -> int:
     held: list[Position] = []
     for position in trades.positions(desk.store):
         left: Position | None = position
-        for bar in _unseen(desk, position, now):
+        for unseen in _unseen(desk, position, now):
             if left is None:
                 break
-            left, done = _carry(desk, left, bar)
+            left, done = _carry(desk, left, unseen)
             closed += len(done)
             for trade in done:
                 books[trade.bot] = accounting.applied(books[trade.bot], trade)
@@ -147,8 +149,11 @@ def mark(desk: Desk) -> int:
             held.append(left)
             if left is not position:
                 carried.append(left)
-    trades.mark(desk.store, carried)
-    _value(desk, books, held, desk.sight(now).bar)
+    bar = desk.sight(now).bar
+    last = state.get(desk.store, MARKED)
+    if carried or closed or last is None or last.body != bar.isoformat():
+        trades.mark(desk.store, carried)
+        _value(desk, books, held, bar)
     return closed
 
 
@@ -232,7 +237,7 @@ def _close(
 
 def _value(desk: Desk, books: dict[str, Account], held: Sequence[Position], bar: datetime) -> None:
     """Mark every account to its open positions, and keep the equity of this close."""
-    kept: dict[str, object] = {}
+    kept: dict[str, object] = {MARKED: bar.isoformat()}
     for name, account in books.items():
         open_now = accounting.unrealised(p for p in held if p.bot == name)
         marked = accounting.marked(account, open_now)

@@ -274,16 +274,17 @@ class View:
 
     @classmethod
     def read(cls, desk: Desk, asof: datetime) -> Self:
-        """Read them from the store."""
-        return cls(
-            asof=asof,
-            switches=switches.read(desk.store),
-            accounts=accounts(desk.store, desk.bots),
-            positions=tuple(trades.positions(desk.store)),
-            exposures=exposure.held(desk.store),
-            allotted=allotted(desk.store, desk.bots, asof, desk.settings.seed),
-            orders=orders.placed(desk.store, opened(asof)),
-        )
+        """Read them from the store, all at the same moment."""
+        with engine.reading(desk.store):
+            return cls(
+                asof=asof,
+                switches=switches.read(desk.store),
+                accounts=accounts(desk.store, desk.bots),
+                positions=tuple(trades.positions(desk.store)),
+                exposures=exposure.held(desk.store),
+                allotted=allotted(desk.store, desk.bots, asof, desk.settings.seed),
+                orders=orders.placed(desk.store, opened(asof)),
+            )
 
     def book(self, bot: Bot, symbol: str) -> Book:
         """Return one bot's book before a decision on one symbol.

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
 from math import ceil
@@ -277,14 +278,29 @@ def writing(store: Store) -> Iterator[Connection]:
             yield conn
 
 
+_snapshot: ContextVar[tuple[Engine, Connection] | None] = ContextVar("snapshot", default=None)
+
+
 @contextmanager
 def reading(store: Store) -> Iterator[Connection]:
-    """Give one transaction that sees a single state of the database and writes nothing."""
+    """Give one transaction that sees a single state of the database and writes nothing.
+
+    Within another reading of the same store it is that one: what is read together is read at the
+    same moment, and opened once.
+    """
+    outer = _snapshot.get()
+    if outer is not None and outer[0] is store.engine:
+        yield outer[1]
+        return
     with _meaning(store), store.engine.connect() as conn:
         if store.engine.dialect.name == "postgresql":
             conn.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
         with conn.begin() as transaction:
-            yield conn
+            token = _snapshot.set((store.engine, conn))
+            try:
+                yield conn
+            finally:
+                _snapshot.reset(token)
             transaction.rollback()
 
 

@@ -9,8 +9,8 @@ from domain.errors import Refused
 from domain.settings import Settings
 from storage import engine, switches, tables
 
-RECORD = ("omega.db", "omega.db-wal", "omega.db-shm", "checkpoints.jsonl", "artifacts", "backup")
-"""What belongs to a record. The audit key stays: it is the home's, and proves the old record too."""
+BESIDE = ("checkpoints.jsonl", "artifacts", "backup", "reports")
+"""What belongs to a record beside its database. The audit key stays: it proves the old one too."""
 
 
 def archive(settings: Settings) -> tuple[Path | None, tuple[Switch, ...]]:
@@ -42,12 +42,8 @@ def archive(settings: Settings) -> tuple[Path | None, tuple[Switch, ...]]:
     number = 1 + max((int(p.name) for p in shelf.glob("[0-9]*") if p.name.isdigit()), default=0)
     aside = shelf / f"{number:04d}"
     aside.mkdir(parents=True)
-    for name in RECORD:
-        path = (
-            file.with_name(file.name + name.removeprefix("omega.db"))
-            if "omega.db" in name
-            else settings.home / name
-        )
+    journals = [file.with_name(file.name + suffix) for suffix in ("", "-wal", "-shm")]
+    for path in (*journals, *(settings.home / name for name in BESIDE)):
         if path.exists():
             path.rename(aside / path.name)
     return aside, latches

@@ -115,7 +115,7 @@ def count(store: Store) -> dict[str, int]:
     """Return how many trades each bot has made; a bot without one is not listed."""
     query = select(_TRADES.c.bot, func.count()).group_by(_TRADES.c.bot)
     with reading(store) as conn:
-        return {bot: n for bot, n in conn.execute(query)}
+        return dict(conn.execute(query).tuples().all())
 
 
 def record_outcomes(store: Store, found: Sequence[Outcome]) -> int:

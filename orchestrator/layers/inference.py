@@ -62,9 +62,11 @@ def _agreement(draft: Draft, wanted: Action, evidence: dict[str, float]) -> Verd
     vote = ensemble.vote(draft.predictions, gate)
     numbers = evidence | {"gate": gate, "members": float(len(vote.weights))}
     if vote.probability is None:
-        if not vote.weights:
-            return _silent(draft.predictions, *(m for m in context.bot.models if m in vote.absent))
-        return veto("inference", vote.code, vote.reason, **numbers)
+        silent = [model for model in context.bot.models if model in vote.absent]
+        if len(vote.absent) == len(ensemble.WEIGHTS):
+            return _silent(draft.predictions, *silent)
+        told = "".join(f"; {model}: {vote.absent[model]}" for model in silent)
+        return veto("inference", vote.code, vote.reason + told, **numbers)
     numbers["p"] = vote.probability
     if vote.action is not wanted:
         reason = f"the setup says {wanted}, the ensemble {vote.action}: {vote.reason}"
@@ -88,7 +90,7 @@ def _gate(context: Context) -> float:
 def _silent(predictions: tuple[Prediction, ...], *models: str) -> Verdict:
     """Return the veto that says why the models that matter did not answer."""
     said = [f"{p.model}: {p.reason}" for p in predictions if p.model in models and p.reason]
-    asked = ", ".join(models)
-    why = "; ".join(said) or f"no champion of {asked}; train with `omega train {asked}`"
+    missing = f"no champion of {', '.join(models)}; train with `omega train {' '.join(models)}`"
+    why = "; ".join(said) or missing
     unknown = any("unknown" in reason or "missing" in reason for reason in said)
     return veto("inference", Reason.FEATURE_UNKNOWN if unknown else Reason.UNTRAINED, why)

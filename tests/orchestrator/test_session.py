@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -48,7 +49,7 @@ def test_fills_come_before_marks_and_guardrails_before_the_scan() -> None:
 def test_a_late_message_never_outlives_its_slot() -> None:
     for name, entry in SCHEDULE.items():
         moments = list(every(entry["schedule"], MONDAY, MONDAY + 2 * WEEK + timedelta(days=31)))
-        gaps = [b - a for a, b in zip(moments, moments[1:], strict=False)]
+        gaps = [b - a for a, b in pairwise(moments)]
         period = min(gaps, default=WEEK)
         assert 0 < entry["options"]["expires"] < period.total_seconds(), name
 

@@ -1,0 +1,156 @@
+"""Why it did not trade, decided again, and proven."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator import replay
+from storage import audit
+
+NO_UTF8 = 0xFF
+
+
+def flip(omega, where: bytes, to: int | None = None) -> None:
+    """Change one byte of the database file, at the first place that reads so."""
+    omega.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    file: Path = omega.home / "omega.db"
+    content = bytearray(file.read_bytes())
+    place = content.index(where)
+    content[place] = to if to is not None else content[place] ^ 1
+    file.write_bytes(content)
+
+
+def body_of(omega, key: str) -> bytes:
+    [(body,)] = omega.sql("SELECT body FROM decisions WHERE id = ?", key)
+    return body[:200].encode()
+
+
+def test_a_whole_trail_verifies(omega) -> None:
+    said = omega("trail", "verify", "--json")
+    assert said.code == 0
+    assert said.json["ok"]
+    [(records,)] = omega.sql("SELECT count(*) FROM audit")
+    assert said.json["records"] == records
+
+
+@pytest.mark.parametrize("to", [None, NO_UTF8])
+def test_one_changed_byte_is_found_and_the_record_is_named(omega, to) -> None:
+    key = "samson-SPX-20160211T2100Z"
+    [(seq,)] = omega.sql("SELECT seq FROM audit WHERE ref = ? AND kind = 'decision'", key)
+    # Far enough in for the byte to be on the decision's own page.
+    flip(omega, body_of(omega, key)[100:], to)
+    said = omega.apart("trail", "verify")
+    assert said.code == 6
+    assert f"samson {seq}: the body of decision {key} was changed" in said.err
+    assert "Traceback" not in said.err
+    told = omega("trail", "verify", "--json")
+    assert told.code == 6
+    assert told.json["fault"] == {
+        "bot": "samson",
+        "seq": seq,
+        "what": f"the body of decision {key} was changed",
+    }
+
+
+def test_a_changed_decision_is_neither_shown_nor_decided_again(omega) -> None:
+    key = "samson-SPX-20160211T2100Z"
+    flip(omega, body_of(omega, key)[100:])
+    assert omega("trail", "show", key).code == 6
+    assert omega("trail", "replay", key).code == 6
+
+
+def test_two_hundred_of_two_hundred_are_decided_again(omega) -> None:
+    said = omega("trail", "replay", "--sample", "200", "--json")
+    assert said.code == 0
+    assert said.json == {"equal": 200, "asked": 200, "different": []}
+
+
+def test_a_decision_that_comes_out_otherwise_is_named(omega, monkeypatch) -> None:
+    monkeypatch.setitem(replay.pipeline.LAYERS, "sizing", lambda draft: draft)
+    said = omega("trail", "replay", "samson-SPX-20160211T2100Z")
+    assert said.code == 6
+    assert "samson-SPX-20160211T2100Z" in said.err
+
+
+def test_the_causes_add_up_to_all_decisions(omega) -> None:
+    [(total,)] = omega.sql("SELECT count(*) FROM decisions")
+    told = omega("trail", "list", "--json").json
+    assert told["total"] == total == sum(cause["n"] for cause in told["causes"])
+    assert len(told["decisions"]) == 20
+
+
+def test_why_one_bot_did_not_trade(omega) -> None:
+    counted = omega.sql(
+        "SELECT layer, code, count(*) FROM decisions WHERE bot = 'samson' GROUP BY layer, code"
+    )
+    told = omega("trail", "list", "--bot", "samson", "--json").json
+    assert {(c["layer"], c["code"]): c["n"] for c in told["causes"]} == {
+        (layer, code): n for layer, code, n in counted
+    }
+    some = omega("trail", "list", "--bot", "samson", "--code", "no_edge", "--limit", "3").out
+    assert "NO_EDGE" in some
+    assert "sizing" in some
+    nobody = omega("trail", "list", "--code", "NOSUCH")
+    assert nobody.code == 2
+    assert "NO_EDGE" in nobody.err
+
+
+def test_show_has_the_verdicts_the_order_and_the_place_in_the_chain(omega) -> None:
+    [(key, sha)] = omega.sql(
+        "SELECT id, sha256 FROM decisions WHERE quantity > 0 ORDER BY id LIMIT 1"
+    )
+    told = omega("trail", "show", key, "--json").json
+    assert told["hash"] == sha
+    assert told["order"]["quantity"] == told["quantity"] > 0
+    [(seq,)] = omega.sql("SELECT seq FROM audit WHERE ref = ? AND kind = 'decision'", key)
+    assert told["chain"]["seq"] == seq
+    text = omega("trail", "show", key).out
+    for layer in ("safety", "inference", "advisor", "correlation", "sizing", "seal"):
+        assert layer in text
+    assert omega("trail", "show", "nothing").code == 2
+
+
+def test_export_writes_every_record_with_its_signature(omega, tmp_path) -> None:
+    file = tmp_path / "trail.jsonl"
+    said = omega("trail", "export", str(file), "--json")
+    lines = [audit.Record.model_validate_json(line) for line in file.read_text().splitlines()]
+    [(records,)] = omega.sql("SELECT count(*) FROM audit")
+    assert len(lines) == said.json["records"] == records
+    assert all(line.hash and line.prev for line in lines)
+
+
+def test_an_empty_home_has_nothing_to_prove_or_export(fresh, tmp_path) -> None:
+    assert fresh("trail", "verify").code == 2
+    file = tmp_path / "trail.jsonl"
+    assert fresh("trail", "export", str(file)).code == 2
+    assert list(tmp_path.glob("*trail*")) == []
+    assert "no decision is recorded" in fresh("trail", "list").out
+
+
+def test_the_page_is_made_anew_from_the_record(omega) -> None:
+    said = omega("report", "--json")
+    assert said.code == 0
+    assert {
+        "sessions",
+        "decisions",
+        "vetoes",
+        "trades",
+        "bots",
+        "models",
+        "mvs",
+        "digest",
+        "simulated",
+    } <= said.json.keys()
+    page = Path(said.json["report"])
+    assert page.parent == omega.home / "reports"
+    assert "</html>" in page.read_text()
+    again = omega("report", "--json").json
+    assert json.dumps(again, sort_keys=True) == json.dumps(said.json, sort_keys=True)
+
+
+def test_without_a_decision_there_is_no_page(fresh) -> None:
+    said = fresh("report")
+    assert said.code == 2
+    assert "omega replay" in said.err
+    assert not (fresh.home / "reports").exists()

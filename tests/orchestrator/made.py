@@ -1,0 +1,130 @@
+"""Contexts, drafts and desks that the tests of the middle are made with."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from domain import examples
+from domain.clock import VirtualClock
+from domain.decision import (
+    Context,
+    Draft,
+    Effect,
+    OmegaDecision,
+    Prediction,
+    Proposal,
+    Reason,
+    Verdict,
+)
+from domain.settings import Settings
+from domain.values import Action, Env
+from market.feeds.base import Feed, History
+from market.feeds.packaged import Packaged
+from market.panel import Panel
+from orchestrator.desk import Desk
+from trading.bots.catalog import BOTS
+from trading.strategies import catalog as strategies
+from workers.lifecycle import bound, open_desk
+
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+STRONG = {
+    "close_range_14": 0.01,
+    "sma_ratio_5": 0.005,
+    "sma_ratio_10": 0.01,
+    "sma_ratio_20": 0.02,
+    "sma_ratio_50": 0.04,
+    "rsi_14": 60.0,
+    "macd_histogram": 0.001,
+    "vix": 12.0,
+}
+"""Features of a stock that four of four conditions buy."""
+
+
+def premium(name: str = "fortress", vix: float = 17.0, **fields: Any) -> Context:
+    """Return what a bot that sells premium looks at; `features` are added to the VIX."""
+    features = {"vix": vix} | fields.pop("features", {})
+    return examples.context(bot=BOTS[name], features=features, **fields)
+
+
+def stock(vix: float = 12.0, **fields: Any) -> Context:
+    """Return what a bot that buys shares looks at, on a day with every reason to buy."""
+    plain = {"bot": BOTS["autotrader"], "symbol": "KO", "price": 100.0, "surface": None}
+    features = STRONG | {"vix": vix} | fields.pop("features", {})
+    return examples.context(**plain | {"features": features} | fields)
+
+
+def answered(context: Context, *predictions: Prediction, **said: float | None) -> Draft:
+    """Return a draft with the answers of models; of a name and a probability, or whole."""
+    named = (examples.prediction(p, model.replace("_", "-")) for model, p in said.items())
+    return Draft(context=context, predictions=(*predictions, *named))
+
+
+def wanting(context: Context, quantity: int = 1, proposal: Proposal | None = None) -> Draft:
+    """Return a draft that every layer let through and that wants a quantity."""
+    unit = strategies.propose(context) if proposal is None else proposal
+    return Draft(context=context).add(
+        Verdict(
+            layer="sizing",
+            effect=Effect.ADJUST,
+            code=Reason.SIZED,
+            action=unit.action,
+            probability=0.9,
+            proposal=unit,
+            quantity=quantity,
+        )
+    )
+
+
+def codes(draft: Draft) -> list[tuple[str, Effect, Reason]]:
+    """Return who spoke, how, and why."""
+    return [(verdict.layer, verdict.effect, verdict.code) for verdict in draft.verdicts]
+
+
+def vetoed(draft: Draft) -> tuple[str, Reason]:
+    """Return which layer ended a draft, and why; and that it holds."""
+    assert draft.veto is not None
+    assert (draft.action, draft.quantity, draft.scale) == (Action.HOLD, 0, 0.0)
+    return draft.veto.layer, draft.veto.code
+
+
+@cache
+def packaged() -> Feed:
+    """Return the packaged feed, loaded once for all tests: no feed ever changes."""
+    return Packaged()
+
+
+class Made(Feed):
+    """A feed that has the panel it is given."""
+
+    name = "made"
+    title = "A panel made for a test"
+    real = ()
+    simulated = ("all of it",)
+
+    def __init__(self, panel: Panel) -> None:
+        self._panel = panel
+
+    def load(self) -> History:
+        return History(self._panel)
+
+
+@contextmanager
+def desk_at(home: Path, when: datetime, feed: Feed | None = None) -> Iterator[Desk]:
+    """Open and bind a desk on an empty home: no history, no model, every bot flat."""
+    desk = open_desk(Settings(home=home), VirtualClock(when), Env.REPLAY, feed or packaged())
+    with bound(desk):
+        yield desk
+
+
+def due(desk: Desk, bot: str, symbol: str) -> Context:
+    """Scan one bot and return the context of one symbol."""
+    return next(context for context in desk.scan([bot]) if context.symbol == symbol)
+
+
+def ordered(desk: Desk, bot: str, symbol: str, quantity: int = 1) -> OmegaDecision:
+    """Scan, let one symbol through every layer, and return what was sealed."""
+    [decision] = desk.seal([wanting(due(desk, bot, symbol), quantity)])
+    return decision
