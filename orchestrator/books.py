@@ -18,7 +18,7 @@ from orchestrator.desk import Desk, View, accounts
 from orchestrator.sight import moment, surface
 from risk import capital, guardrails, killswitch
 from risk.capital import Capital
-from storage import orders, outbox, state, switches, trades
+from storage import audit, orders, outbox, state, switches, trades
 from storage.engine import Store
 from trading import accounting, exits
 from trading.accounting import Account
@@ -313,11 +313,13 @@ def reward(desk: Desk) -> int:
     return len(closed)
 
 
-def acknowledge(store: Store, bot: Bot) -> None:
+def acknowledge(store: Store, bot: Bot, who: str, reason: str, at: datetime) -> None:
     """Begin a bot's drawdown and its streak anew: a person has looked and lets it trade again.
 
     Without that a bot that was stopped by its drawdown could never trade again, for it is still
     as far below its peak as it was.
     """
     account = accounts(store, {bot.name: bot})[bot.name]
+    told = {"who": who, "reason": reason, "peak": account.peak, "equity": account.equity}
+    audit.append(store, bot.name, "acknowledge", told, at)
     _keep(store, [account.model_copy(update={"peak": account.equity, "losses_in_row": 0})])

@@ -22,7 +22,7 @@ def create(settings: Settings) -> Celery:
     Which queues a worker consumes is kept on the application, so two workers that shared one
     would starve the queue that the second did not name.
     """
-    application = Celery("omega", include=TASKS, set_as_current=False)
+    application = Celery("omega", include=(*TASKS, "workers.lifecycle"), set_as_current=False)
     application.conf.update(configuration(settings), beat_schedule=SCHEDULE)
     application.loader.import_default_modules()
     application.finalize()

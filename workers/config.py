@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from kombu.entity import Queue
+from kombu.entity import Exchange, Queue
 
 from domain.settings import Settings
 
@@ -33,7 +33,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "timezone": "America/Chicago",
         "enable_utc": True,
         # Queues are the priority. A misspelt queue is an error, not a black hole.
-        "task_queues": [Queue(name) for name in QUEUES],  # type: ignore[no-untyped-call]
+        "task_queues": [Queue(n, Exchange(n), n) for n in QUEUES],  # type: ignore[no-untyped-call]
         "task_default_queue": "upkeep",
         "task_create_missing_queues": False,
         "task_routes": {pattern: {"queue": queue} for pattern, queue in ROUTES.items()},

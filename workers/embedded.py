@@ -80,6 +80,11 @@ def _worker(settings: Settings, queue: str) -> Iterator[None]:
         yield
     finally:
         state.should_terminate = 0
+        if settings.broker_url.startswith("memory://"):
+            # The loop waits two seconds for a message, looks at the flag, and waits once more: two
+            # messages of no consequence end both waits at once (0.02 s instead of 4).
+            for _ in range(2):
+                application.send_task("celery.accumulate", queue=queue, ignore_result=True)
         thread.join(STOP)
         state.should_terminate = None
         if thread.is_alive():

@@ -68,8 +68,14 @@ def resume(  # noqa: PLR0913 -- options
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Release the switches of one target. It takes a person, and a reason."""
+    """Release the switches of one target. It takes a person, and a reason.
+
+    A bot begins its drawdown and its losing streak anew: somebody has looked.
+    """
+    from domain.book import Scope
+    from orchestrator import books
     from storage import switches
+    from trading.bots.catalog import find
 
     scope, target = _target(everything, bot, symbol, strategy)
     if not reason.strip():
@@ -78,10 +84,13 @@ def resume(  # noqa: PLR0913 -- options
     with opening.store(ctx) as store:
         seen = switches.read(store)
         ids = [s.id for s in seen.latches if s.scope is scope and s.target == target]
-        if not ids:
+        if not ids and scope is not Scope.BOT:
             raise Refused(f"no switch is set for {_over(scope, target)}; `omega status` shows them")
         if not dry_run:
-            switches.release(store, ids, by, reason, human=True, at=at, revision=seen.revision)
+            if ids:
+                switches.release(store, ids, by, reason, human=True, at=at, revision=seen.revision)
+            if scope is Scope.BOT:
+                books.acknowledge(store, find(target), by, reason, at)
         left = [s for s in switches.read(store).latches if s.id not in ids]
     if json:
         render.emit({"released": ids, "left": left, "dry_run": dry_run})

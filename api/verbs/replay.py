@@ -28,7 +28,12 @@ BROAD = 100
 
 
 def _day(name: str, told: str) -> Any:
-    return typer.Option(name, parser=date.fromisoformat, metavar="YYYY-MM-DD", help=told)
+    return typer.Option(name, parser=_read, metavar="YYYY-MM-DD", help=told)
+
+
+def _read(text: str | date) -> date:
+    """Return the day; Typer hands in the default as it is."""
+    return text if isinstance(text, date) else date.fromisoformat(text)
 
 
 def replay(  # noqa: PLR0913 -- options

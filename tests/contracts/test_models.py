@@ -119,10 +119,13 @@ def test_base_rate_and_thresholds_are_learned(fitted: dict[str, Model], name: st
     "name", [n for n, line in catalog.CATALOG.items() if line.target.distances]
 )
 def test_further_away_is_never_less_safe(fitted: dict[str, Model], name: str) -> None:
-    model = fitted[name]
-    X = split(model)[2]
-    curve = [model.predict(X.assign(strike_distance=np.float32(d))) for d in (0.7, 0.9, 1.1, 1.3)]
-    assert (np.diff(curve, axis=0) >= 0).all()
+    X, y, new, _ = split(fitted[name])
+    backwards = X.assign(strike_distance=2 - X["strike_distance"])
+    for model in (fitted[name], catalog.create(name).fit(backwards, y)):
+        curve = [
+            model.predict(new.assign(strike_distance=np.float32(d))) for d in (0.7, 0.9, 1.1, 1.3)
+        ]
+        assert (np.diff(curve, axis=0) >= 0).all()
 
 
 @EVERY
