@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
     import lightgbm as lgb
     import xgboost as xgb
     from onnx import NodeProto
-    from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
 
 OPSET = 17
 OPSET_ML = 3
@@ -234,27 +233,4 @@ def from_histogram(model: HistGradientBoostingClassifier) -> Forest:
             )
 
     bias = float(np.ravel(model._baseline_prediction)[0])
-    return Forest(int(model.n_features_in_), bias, strict=False, trees=tuple(read()))
-
-
-def from_gradient(model: GradientBoostingClassifier) -> Forest:
-    """Read scikit-learn's classic boosting, two classes, started at the prior."""
-    _refuse("several classes", model.n_classes_ != 2)
-    _refuse(f"loss {model.loss!r}", model.loss != "log_loss")
-    _refuse("an initial estimator", model.init is not None)
-
-    def read() -> Iterator[Tree]:
-        for stage in chain.from_iterable(model.estimators_):
-            tree = stage.tree_
-            yield Tree(
-                feature=tree.feature,
-                threshold=tree.threshold,
-                left=tree.children_left,
-                right=tree.children_right,
-                value=tree.value[:, 0, 0] * model.learning_rate,
-                missing_left=tree.missing_go_to_left.astype(bool),
-            )
-
-    prior = float(model.init_.class_prior_[1])
-    bias = float(np.log(prior / (1 - prior)))
     return Forest(int(model.n_features_in_), bias, strict=False, trees=tuple(read()))

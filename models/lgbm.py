@@ -31,16 +31,17 @@ class Lgbm(Boosted):
     min_samples = 1000
     stride = 2
     retrain = "0 18 * * sun"
-    rounds: ClassVar[int] = 60
+    rounds: ClassVar[int] = 20
     parameters: ClassVar[dict[str, float]] = {
         "num_leaves": 8,
-        "learning_rate": 0.05,
+        "learning_rate": 0.1,
         "min_data_in_leaf": 400,
         "feature_fraction": 0.5,
         "bagging_fraction": 0.5,
         "bagging_freq": 1,
         "lambda_l2": 10.0,
         "max_bin": 63,
+        "bin_construct_sample_cnt": 2000,
     }
 
     def grow(self, x: FloatArray, y: FloatArray, rising: tuple[bool, ...]) -> Forest:

@@ -39,8 +39,9 @@ def _pools() -> Any:
 class Prophet(Boosted):
     """The chance that a premium trade works out, whatever its structure: the combined model.
 
-    Gradient boosting on histograms, a third of the features at each split: 60 ms a fit where the
-    classic trees of the same depth take 200.
+    Gradient boosting on histograms, a third of the features at each split. Twenty trees of four
+    leaves at rate 0.1 score no worse than forty of eight at 0.05 (skill walked forward 0.005
+    against -0.003, 0.004 from seed to seed) and fit in half the time.
     """
 
     name = "prophet"
@@ -50,9 +51,10 @@ class Prophet(Boosted):
     retrain = WEEKLY
     rising = ("strike_distance",)
     parameters: ClassVar[dict[str, Any]] = {
-        "max_iter": 40,
-        "max_leaf_nodes": 8,
-        "learning_rate": 0.05,
+        "max_iter": 20,
+        "max_leaf_nodes": 4,
+        "max_bins": 63,
+        "learning_rate": 0.1,
         "min_samples_leaf": 30,
         "l2_regularization": 10.0,
         "max_features": 0.35,
@@ -84,9 +86,17 @@ class Condor(Prophet):
 
 
 class Directional(Prophet):
-    """The chance that the index closes higher five sessions on."""
+    """The chance that the index closes higher five sessions on.
+
+    At half the rate of the others: the less there is to learn, the more of it is noise (skill
+    walked forward -0.009, at their rate and leaves -0.025; 0.005 from seed to seed).
+    """
 
     name = "prophet-directional"
     title = "Prophet, direction"
     features = (*MARKET, "is_friday")
     target = Target("rises", horizon=5, universe="index")
+    parameters: ClassVar[dict[str, Any]] = Prophet.parameters | {
+        "learning_rate": 0.05,
+        "max_leaf_nodes": 8,
+    }

@@ -31,7 +31,10 @@ CLOSE_ONLY = (
 
 
 class Xgb(XGBoosted):
-    """The chance that a stock closes higher five sessions on, all stocks learned together."""
+    """The chance that a stock closes higher five sessions on, all stocks learned together.
+
+    To find the bins by all 6,200 rows would take 26 ms, longer than the twenty trees.
+    """
 
     name = "xgb"
     title = "XGBoost"
@@ -40,10 +43,11 @@ class Xgb(XGBoosted):
     min_samples = 1000
     stride = 2
     retrain = "0 18 * * sun"
-    rounds = 60
+    rounds = 20
+    sketch = 1000
     parameters: ClassVar[dict[str, float]] = {
         "max_depth": 3,
-        "learning_rate": 0.05,
+        "learning_rate": 0.15,
         "min_child_weight": 100.0,
         "subsample": 0.5,
         "colsample_bytree": 0.5,

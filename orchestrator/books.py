@@ -133,7 +133,8 @@ def mark(desk: Desk) -> int:
     Exits reduce, so no switch and no limit is asked.
     """
     now, closed = desk.clock.now(), 0
-    books = _counted(desk)
+    kept = accounts(desk.store, desk.bots)
+    books = _counted(desk, kept)
     carried: list[Position] = []
     held: list[Position] = []
     for position in trades.positions(desk.store):
@@ -151,22 +152,22 @@ def mark(desk: Desk) -> int:
                 carried.append(left)
     bar = desk.sight(now).bar
     last = state.get(desk.store, MARKED)
-    if carried or closed or last is None or last.body != bar.isoformat():
+    news = carried or closed or books != kept
+    if news or last is None or last.body != bar.isoformat():
         trades.mark(desk.store, carried)
         _value(desk, books, held, bar)
     return closed
 
 
-def _counted(desk: Desk) -> dict[str, Account]:
-    """Return every account with every trade that is recorded.
+def _counted(desk: Desk, kept: dict[str, Account]) -> dict[str, Account]:
+    """Return the accounts with every trade that is recorded.
 
     A trade is recorded before the account that it changes. A process that ends in between, or
     one that writes an account it had read too early, leaves trades that no account has counted;
     they are the newest.
     """
-    books = accounts(desk.store, desk.bots)
-    recorded = trades.count(desk.store)
-    for name, account in books.items():
+    books, recorded = dict(kept), trades.count(desk.store)
+    for name, account in kept.items():
         missing = recorded.get(name, 0) - account.trades
         if missing > 0:
             for trade in trades.trades(desk.store, bot=name, limit=missing):

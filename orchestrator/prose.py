@@ -179,10 +179,17 @@ def headline(summary: Summary) -> str:
     return f"The desk {went(summary.money.gain)}{beside}."
 
 
+SEEN = (
+    "The exits of the condors and the sizes of the trees were chosen on 2014 to 2018, the very "
+    "years of the packaged history: expect less of years that nobody has looked at."
+)
+"""What no interval on this page can show."""
+
+
 def findings(summary: Summary) -> list[str]:
     """Say what else there is to know, the plainest first."""
     told = [groups(summary), trades(summary), gate(summary), forecasters(summary)]
-    told += [every(summary), costs(summary), vetoes(summary)]
+    told += [every(summary), costs(summary), vetoes(summary), SEEN]
     return [sentence for sentence in told if sentence]
 
 

@@ -113,9 +113,9 @@ def trades(
 
 def count(store: Store) -> dict[str, int]:
     """Return how many trades each bot has made; a bot without one is not listed."""
-    query = select(_TRADES.c.bot, func.count()).group_by(_TRADES.c.bot)
+    query = select(_TRADES.c.bot, func.count().label("n")).group_by(_TRADES.c.bot)
     with reading(store) as conn:
-        return dict(conn.execute(query).tuples().all())
+        return {row.bot: row.n for row in conn.execute(query)}
 
 
 def record_outcomes(store: Store, found: Sequence[Outcome]) -> int:

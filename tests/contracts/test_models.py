@@ -8,6 +8,7 @@ import pytest
 
 from domain import examples
 from domain.errors import FeatureMismatch, InsufficientData, IntegrityError, ModelError
+from learning.significance import auc, block, score
 from market.features.catalog import CATALOG as FEATURES
 from models import catalog, parity
 from models.base import FROM_TRADE, Artifact, Model
@@ -98,6 +99,21 @@ def test_a_planted_edge_is_found(fitted: dict[str, Model], name: str) -> None:
     base = fitted[name].export().facts["base_rate"]
     assert np.mean((p - y) ** 2) < np.mean((base - y) ** 2)
     assert p[y == 1].mean() > p[y == 0].mean() + 0.05
+    assert auc(p, y.to_numpy(float)) > 0.65
+
+
+@EVERY
+def test_in_shuffled_labels_nothing_is_found(name: str) -> None:
+    model = catalog.create(name, seed=3)
+    X, y, new, truth = split(model)
+    rng = np.random.default_rng(11)
+    p = model.fit(X, pd.Series(rng.permutation(y), index=y.index)).predict(new)
+    told, base = rng.permutation(truth).astype(float), np.full(len(new), y.mean())
+    length = block(model.target.horizon, len(new.index.unique()))
+    area = score(p, told, new.index.to_numpy(), {"base": base}, rng, length)["auc"]
+    assert area.low is not None
+    assert area.high is not None
+    assert area.low < 0.5 < area.high
 
 
 @EVERY

@@ -8,8 +8,7 @@ import xgboost as xgb
 from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
-from sklearn.dummy import DummyClassifier
-from sklearn.ensemble import GradientBoostingClassifier, HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier
 
 from domain.errors import ModelError
 from models import forest
@@ -83,13 +82,6 @@ def test_histogram_boosting_is_exact(case: str) -> None:
         assert_exact(forest.from_histogram(model.fit(x, Y)), model.predict_proba(x)[:, 1], x)
 
 
-@pytest.mark.parametrize("case", ["as they are", "on a grid"])
-def test_gradient_boosting_is_exact(case: str) -> None:
-    x = CASES[case]
-    model = GradientBoostingClassifier(n_estimators=40, max_features="sqrt", random_state=3)
-    assert_exact(forest.from_gradient(model.fit(x, Y)), model.predict_proba(x)[:, 1], x)
-
-
 def test_an_export_is_a_valid_graph_and_always_the_same() -> None:
     booster = xgb.train({"objective": "binary:logistic", "nthread": 1}, xgb.DMatrix(X, Y), 5)
     graph = forest.from_xgboost(booster).to_onnx()
@@ -155,14 +147,6 @@ def test_sklearn_it_cannot_say_exactly_is_refused() -> None:
         forest.from_histogram(many)
     with refused("a categorical split"):
         forest.from_histogram(coded)
-    with refused("several classes"):
-        forest.from_gradient(GradientBoostingClassifier(n_estimators=3).fit(X, three))
-    with refused("loss 'exponential'"):
-        model = GradientBoostingClassifier(n_estimators=3, loss="exponential")
-        forest.from_gradient(model.fit(X, Y))
-    with refused("an initial estimator"):
-        model = GradientBoostingClassifier(n_estimators=3, init=DummyClassifier(strategy="prior"))
-        forest.from_gradient(model.fit(X, Y))
 
 
 @given(

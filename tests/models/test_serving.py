@@ -92,7 +92,7 @@ def test_the_strikes_of_the_bot_move_the_answer_and_choose_the_facts(prophet: Ar
 def test_a_model_without_champion_abstains_and_says_so(wisdoms: list[Artifact]) -> None:
     answers = Champions(Shelf(wisdoms[0])).answer(asking())
     assert [a.probability is None for a in answers] == [False, True]
-    assert "no champion" in answers[1].reason
+    assert answers[1].reason == "no champion; train one with `omega train prophet-condor`"
     assert answers[1].facts == {}
 
 

@@ -25,6 +25,7 @@ from market.feeds.base import Feed, History
 from market.feeds.packaged import Packaged
 from market.panel import Panel
 from orchestrator.desk import Desk
+from storage import decisions
 from trading.bots.catalog import BOTS
 from trading.strategies import catalog as strategies
 from workers.lifecycle import bound, open_desk
@@ -120,8 +121,10 @@ def desk_at(home: Path, when: datetime, feed: Feed | None = None) -> Iterator[De
 
 
 def due(desk: Desk, bot: str, symbol: str) -> Context:
-    """Scan one bot and return the context of one symbol."""
-    return next(context for context in desk.scan([bot]) if context.symbol == symbol)
+    """Scan one bot and return the context of one symbol, pending."""
+    desk.scan([bot])
+    _, waiting = decisions.unsealed(desk.store, desk.clock.now())
+    return next(c for c in waiting if (c.bot.name, c.symbol) == (bot, symbol))
 
 
 def ordered(desk: Desk, bot: str, symbol: str, quantity: int = 1) -> OmegaDecision:
