@@ -225,17 +225,14 @@ def _mode(seen: "Switches", bot: "Bot", at: Any) -> tuple[str, list[str]]:
 
 
 def _data(store: "Store", at: Any) -> dict[str, Any]:
-    """Return the newest bar that the record knows of, and how old it is by the wall clock."""
-    from storage import state
+    """Return the newest bar that was decided on, and how old it is by the wall clock."""
+    from storage import decisions
 
-    marks = state.listing(store, "equity/")
-    bars = [kept.body["at"] for kept in marks.values()]
-    if not bars:
+    newest = next((line for line in decisions.listing(store, limit=50) if line.sealed_at), None)
+    if newest is None:
         return {"newest_bar": None, "age_days": None}
-    from datetime import datetime
-
-    newest = max(datetime.fromisoformat(bar) for bar in bars)
-    return {"newest_bar": newest, "age_days": round((at - newest).total_seconds() / 86_400, 2)}
+    bar = decisions.get(store, newest.id).context.bar
+    return {"newest_bar": bar, "age_days": round((at - bar).total_seconds() / 86_400, 2)}
 
 
 def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:

@@ -7,7 +7,6 @@ import pytest
 
 from domain.decision import Reason
 from domain.examples import book, bot, context, proposal
-from domain.values import Action
 from risk import capital, kelly, measures, scaler, sizing
 from risk.capital import Arm, Capital
 

@@ -1,0 +1,98 @@
+"""Real workers in this process, over the in-memory broker: messages, queues, and an end."""
+
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from time import monotonic
+
+import pytest
+
+from domain.decision import OmegaDecision, Reason
+from orchestrator import canvas
+from orchestrator.desk import Desk
+from storage import decisions
+from tests.orchestrator.made import desk_at, premium
+from workers import embedded
+
+pytestmark = pytest.mark.live_worker
+CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
+DEADLINE = 20.0
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Iterator[Desk]:
+    with desk_at(tmp_path / "home", CLOSE) as opened:
+        yield opened
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    until = monotonic() + DEADLINE
+    while not (done := holds()) and monotonic() < until:
+        pass
+    return done
+
+
+def omega_threads() -> list[str]:
+    return [t.name for t in threading.enumerate() if t.name.startswith("omega-")]
+
+
+def sealed(desk: Desk, ids: list[str]) -> list[OmegaDecision]:
+    return decisions.many(desk.store, ids)
+
+
+def test_a_chain_runs_through_its_four_hops_and_the_worker_is_gone_afterwards(
+    desk: Desk,
+) -> None:
+    due = desk.scan()
+    ids = [context.id for context in due]
+    with embedded.running(desk.settings, ("decision",)):
+        assert omega_threads() == ["omega-decision"]
+        canvas.publish(due)
+        assert eventually(lambda: len(sealed(desk, ids)) == 23)
+    assert omega_threads() == []
+    codes = {d.id: d.code for d in sealed(desk, ids)}
+    assert codes["fortress-SPX-20160307T2100Z"] is Reason.UNTRAINED
+    assert set(codes.values()) == {Reason.UNTRAINED, Reason.NO_SETUP}
+
+
+def test_a_task_that_fails_leaves_the_worker_alive(desk: Desk) -> None:
+    [context] = desk.scan(["fortress"])
+    with embedded.running(desk.settings, ("decision",)) as app:
+        app.send_task("decision.limits", args=([{"no": "draft"}],))
+        app.send_task("decision.nothing", queue="decision")
+        app.send_task("decision.safety", args=(canvas.pack([premium()]), "too", "many"))
+        canvas.publish([context])
+        assert eventually(lambda: len(sealed(desk, [context.id])) == 1)
+        assert omega_threads() == ["omega-decision"]
+    assert omega_threads() == []
+    assert [line.id for line in decisions.listing(desk.store)] == [context.id]
+
+
+def test_each_queue_has_a_worker_of_its_own(desk: Desk) -> None:
+    with embedded.running(desk.settings) as app:
+        assert sorted(omega_threads()) == ["omega-decision", "omega-upkeep"]
+        desk.scan(["fortress"])
+        app.send_task("upkeep.reap")  # upkeep publishes what decision then decides
+        assert eventually(lambda: len(sealed(desk, ["fortress-SPX-20160307T2100Z"])) == 1)
+    assert omega_threads() == []
+
+
+def test_workers_can_be_started_again(desk: Desk) -> None:
+    for bot in ("fortress", "anchor"):
+        [context] = desk.scan([bot])
+        key = context.id
+        with embedded.running(desk.settings, ("decision",)) as app:
+            canvas.publish([context], in_one=True)
+            assert eventually(lambda key=key: len(sealed(desk, [key])) == 1)
+            assert app.conf.broker_url == "memory://"
+    assert omega_threads() == []
+
+
+def test_a_body_that_raises_still_stops_the_workers(desk: Desk) -> None:
+    with (
+        pytest.raises(RuntimeError, match="in the body"),
+        embedded.running(desk.settings, ("decision",)),
+    ):
+        raise RuntimeError("in the body")
+    assert omega_threads() == []
