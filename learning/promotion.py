@@ -15,7 +15,7 @@ probability stays near the base rate, and sizing finds no edge in it. What noise
 the sentence "beats the base rate", which asks for an interval widened by the number of trials.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import timedelta
 
 from numpy.random import Generator
@@ -73,9 +73,7 @@ def beats_base(skill: Measure, trials: int = 1) -> bool:
     return bool(skill.value - z * (skill.value - skill.low) > 0)
 
 
-def judge(
-    candidate: Version, champion: Version | None, history: Sequence[Version] = ()
-) -> Judgement:
+def judge(candidate: Version, champion: Version | None, history: Collection[str] = ()) -> Judgement:
     """Say whether a candidate becomes the champion of its model.
 
     Parameters
@@ -83,10 +81,10 @@ def judge(
     champion
         The one in office, or None.
     history
-        Every version of this model that was tried before. They are counted, for who tries often
-        enough finds a lucky one.
+        Names of the versions of this model that were tried before. They are counted, for who
+        tries often enough finds a lucky one.
     """
-    trials = len({v.version for v in history} | {candidate.version})
+    trials = len({*history, candidate.version})
 
     def say(ruling: Ruling, reason: str) -> Judgement:
         return Judgement(ruling=ruling, reason=reason, trials=trials)
@@ -158,7 +156,7 @@ def settle(store: Store, trained: Trained, who: str, at: AwareDatetime) -> Judge
     artifacts.put(store, trained.artifact.to_bytes())
     registry.register(store, version)
     champion = registry.champion(store, version.model)
-    judgement = judge(version, champion, registry.versions(store, version.model))
+    judgement = judge(version, champion, registry.tried(store, version.model))
     measures = {name: str(measure) for name, measure in version.measures.items()}
     why = Why(who=who, reason=judgement.reason, measures=measures | {"trials": judgement.trials})
     if judgement.ruling is Ruling.PROMOTE:

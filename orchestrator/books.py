@@ -275,9 +275,7 @@ def sweep(desk: Desk) -> int:
         for symbol in sorted({bot.symbols[0]} | ordered):
             book = view.book(bot, symbol)
             for latch in guardrails.trips(book, limits, bot, now, until, symbol, view.switches):
-                thrown = switches.throw(desk.store, latch)
-                if thrown.set_at == now:
-                    new.add(thrown.id)
+                new.add(switches.throw(desk.store, latch).id)
                 if latch.code is KillCode.LOSS_STREAK:
                     forgiven.append(accounting.reset_streak(view.accounts[bot.name]))
     _keep(desk.store, forgiven)

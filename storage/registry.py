@@ -74,6 +74,13 @@ def versions(store: Store, model: str | None = None) -> list[Version]:
         return _versions(conn, query)
 
 
+def tried(store: Store, model: str) -> set[str]:
+    """Return the names of every version of a model that was ever registered."""
+    query = select(_VERSIONS.c.version).where(_VERSIONS.c.model == model)
+    with reading(store) as conn:
+        return set(conn.scalars(query))
+
+
 def _versions(conn: Connection, query: Select[Any]) -> list[Version]:
     return [
         Version.model_validate_json(row.body).model_copy(update={"stage": Stage(row.stage)})

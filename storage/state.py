@@ -33,7 +33,10 @@ def get(store: Store, key: str) -> Kept | None:
 
 def listing(store: Store, prefix: str) -> dict[str, Kept]:
     """Return everything whose key starts with `prefix`, by key."""
-    query = select(_TABLE).where(_TABLE.c.key.startswith(prefix, autoescape=True))
+    query = select(_TABLE)
+    if prefix:  # as a range, which can use the index of the key; LIKE cannot
+        after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        query = query.where(_TABLE.c.key >= prefix, _TABLE.c.key < after)
     with reading(store) as conn:
         rows = conn.execute(query.order_by(_TABLE.c.key)).all()
     return {row.key: Kept(row.revision, json.loads(row.body)) for row in rows}

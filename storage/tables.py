@@ -113,6 +113,7 @@ decisions = Table(
     ),
     Index(None, "status", "deadline"),
     Index(None, "asof"),
+    Index(None, "bar"),
     Index(None, "bot", "asof"),
 )
 """A PENDING body is the context, a SEALED one the whole decision. Sealed rows never change."""

@@ -123,8 +123,8 @@ def test_the_same_content_is_no_news() -> None:
 
 def test_who_tries_often_needs_more_to_claim_a_skill() -> None:
     lucky = version((0.03, 0.005, 0.055))
-    tried = [version((0.0, -0.03, 0.03), day) for day in range(1, 40)]
-    alone, late = judge(lucky, None), judge(lucky, None, [*tried, lucky])
+    tried = [version((0.0, -0.03, 0.03), day).version for day in range(1, 40)]
+    alone, late = judge(lucky, None), judge(lucky, None, [*tried, lucky.version])
     assert (alone.trials, late.trials) == (1, 40)
     assert "beats it" in alone.reason
     assert "adds nothing" in late.reason

@@ -10,7 +10,6 @@ from sqlalchemy.exc import OperationalError
 
 from domain import examples
 from domain.book import Exposure, Limits, Scope, Switches
-from domain.bot import Factor
 from domain.clock import VirtualClock
 from domain.decision import Draft, Effect, OmegaDecision, Reason
 from domain.errors import DataError, Refused
@@ -137,16 +136,13 @@ def test_contexts_name_the_champions_that_will_answer(
         assert said == context.champions
 
 
-def test_what_a_bot_sees_of_another_s_risk_is_measured(
-    at_next_close: Callable[[str], Desk],
-) -> None:
-    context = due(at_next_close("home"), "fortress", "SPX")
-    held = {e.id: e for e in context.book.exposures}
-    assert set(context.correlations) == set(held)
-    assert all(-1 <= rho <= 1 for rho in context.correlations.values())
-    same = [e.id for e in held.values() if (e.symbol, e.factor) == ("SPX", Factor.VOLATILITY)]
-    assert same
-    assert [context.correlations[key] for key in same] == pytest.approx([1.0] * len(same))
+def test_what_a_bot_sees_of_another_s_risk_is_measured(flat: Desk) -> None:
+    flat.seal([wanting(due(flat, "fortress", "SPX"))])
+    same = flat.ask(BOTS["anchor"], "SPX").correlations
+    stock = flat.ask(BOTS["autotrader"], "KO").correlations
+    assert same == {ID: pytest.approx(1.0)}
+    assert stock.keys() == {ID}
+    assert -0.9 < stock[ID] < 0.9, "of KO's return with the size of the index's moves"
 
 
 # ask

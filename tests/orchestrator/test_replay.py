@@ -68,7 +68,7 @@ def test_every_decision_of_the_played_window_replays_from_its_json_alone(
     for decision in decisions.many(desk.store, traded + shrunk):
         bare = OmegaDecision.model_validate(json.loads(decision.model_dump_json()))
         assert replay.again(bare).hash == decision.hash
-    assert len(traded) > 10
+    assert traded
 
 
 def test_what_was_vetoed_at_safety_asked_nobody_and_replays_so() -> None:

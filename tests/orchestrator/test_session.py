@@ -6,13 +6,14 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from celery.schedules import crontab
 from celery.schedules import schedule as interval
 
 from beat_schedule import SCHEDULE
 from domain.clock import VirtualClock
 from domain.errors import Refused
 from models.catalog import CATALOG
-from orchestrator.session import EXCHANGE, every, play
+from orchestrator.session import EXCHANGE, after, every, play
 
 MONDAY = datetime(2016, 1, 4, 6, tzinfo=UTC)
 WEEK = timedelta(days=7)
@@ -66,6 +67,14 @@ def test_tasks_that_look_at_the_market_run_once_per_arrival() -> None:
 
     play(SCHEDULE, clock, MONDAY + 2 * timedelta(days=1), send, arrivals, on_data)
     assert at["market.scan"] == at["trading.mark"] == arrivals
+
+
+def test_two_arrivals_before_one_slot_are_one_slot_and_a_day_that_never_comes_is_none() -> None:
+    arrivals = [datetime(2016, 1, 4, h, tzinfo=UTC) for h in (15, 21)]
+    evening = crontab(minute="0", hour="17")
+    assert list(after(evening, arrivals)) == [datetime(2016, 1, 4, 23, tzinfo=UTC)]
+    never = crontab(minute="0", hour="0", day_of_month="30", month_of_year="2")
+    assert list(after(never, arrivals)) == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pytest
 
 from domain.book import Scope
-from domain.errors import InsufficientData, OmegaError, Refused
+from domain.errors import OmegaError, Refused
 from domain.settings import Settings
 from learning import trainer
 from market import calendar
@@ -219,10 +219,6 @@ def test_a_process_that_was_not_begun_trains_nothing() -> None:
     assert isinstance(ahead.work("wisdom", LATER), OmegaError)
 
 
-def test_what_a_training_raised_is_raised_where_it_is_taken() -> None:
-    early = datetime(2014, 1, 8, tzinfo=UTC)
-    with ahead.shelf(Settings(), [("wisdom", early)]) as shelf:
-        assert shelf.take("xgb", early) is None
-        with pytest.raises(InsufficientData):
-            shelf.take("wisdom", early)
-        assert shelf.take("wisdom", early) is None
+def test_a_training_that_was_not_ordered_is_not_waited_for() -> None:
+    with ahead.shelf(Settings(), []) as shelf:
+        assert shelf.take("wisdom", LATER) is None

@@ -132,6 +132,7 @@ def tables() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_decisions")),
     )
     op.create_index(op.f("ix_decisions_asof"), "decisions", ["asof"], unique=False)
+    op.create_index(op.f("ix_decisions_bar"), "decisions", ["bar"], unique=False)
     op.create_index(op.f("ix_decisions_bot_asof"), "decisions", ["bot", "asof"], unique=False)
     op.create_index(
         op.f("ix_decisions_status_deadline"), "decisions", ["status", "deadline"], unique=False
