@@ -133,6 +133,7 @@ def test_the_adviser_multiplied_the_risk_by_one_point_two() -> None:
     sure = tuple(p.model_copy(update={"probability": 1.0}) for p in GOOD)
     for vix in (10.0, 17.0, 25.0, 30.0, 50.0):
         told = advisor(answered(premium(vix=vix), *sure))
+        assert not told.vetoed
         assert 0 < told.verdicts[-1].scale <= 1
 
 

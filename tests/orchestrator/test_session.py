@@ -69,12 +69,12 @@ def test_tasks_that_look_at_the_market_run_once_per_arrival() -> None:
     assert at["market.scan"] == at["trading.mark"] == arrivals
 
 
-def test_two_arrivals_before_one_slot_are_one_slot_and_a_day_that_never_comes_is_none() -> None:
+def test_two_arrivals_before_one_slot_are_one_slot_and_one_years_away_is_none() -> None:
     arrivals = [datetime(2016, 1, 4, h, tzinfo=UTC) for h in (15, 21)]
     evening = crontab(minute="0", hour="17")
     assert list(after(evening, arrivals)) == [datetime(2016, 1, 4, 23, tzinfo=UTC)]
-    never = crontab(minute="0", hour="0", day_of_month="30", month_of_year="2")
-    assert list(after(never, arrivals)) == []
+    leap_day = crontab(minute="0", hour="0", day_of_month="29", month_of_year="2")
+    assert list(after(leap_day, [datetime(2016, 3, 1, 15, tzinfo=UTC)])) == []
 
 
 @pytest.mark.parametrize(
