@@ -96,7 +96,7 @@ def _tried(desk: "Desk", names: list[str]) -> list[dict[str, Any]]:
             told(place / len(names), name)
             new = trainer.train(name, panel, desk.clock.now(), settings.seed, settings.costs)
             champion = registry.champion(desk.store, name)
-            past = registry.versions(desk.store, name)
+            past = registry.tried(desk.store, name)
             judged = promotion.judge(new.version, champion, past)
             done.append(_row(new.version, judged.model_dump(mode="json")))
         told(1.0, "")

@@ -168,7 +168,7 @@ def compare(
         if version is None and not others:
             raise Refused(f"{model} has one version only, {old.version}; there is no other")
         new = others[0] if version is None else registry.get(store, model, version)
-        judged = promotion.judge(new, old, every)
+        judged = promotion.judge(new, old, registry.tried(store, model))
     if json:
         render.emit({"model": model, "challenger": new, "against": old, "gate": judged})
         return
@@ -205,7 +205,7 @@ def promote(  # noqa: PLR0913 -- options
         new = registry.get(store, model, version)
         now = registry.champion(store, model)
         was = now.version if now else None
-        gate = promotion.judge(new, now, registry.versions(store, model))
+        gate = promotion.judge(new, now, registry.tried(store, model))
         because = Because(
             who=who or opening.login(),
             reason=_given(reason),
