@@ -11,6 +11,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 from celery import Celery
+from celery.result import _set_task_join_will_block
 from celery.worker import WorkController, state
 
 from domain.errors import Transient
@@ -87,5 +88,7 @@ def _worker(settings: Settings, queue: str) -> Iterator[None]:
                 application.send_task("celery.accumulate", queue=queue, ignore_result=True)
         thread.join(STOP)
         state.should_terminate = None
+        # a worker forbids its process to wait for results; it is gone, so waiting is allowed again
+        _set_task_join_will_block(False)
         if thread.is_alive():
             raise Transient(f"the {queue} worker did not stop within {STOP:.0f} s")

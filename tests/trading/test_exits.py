@@ -1,7 +1,6 @@
 """How positions end."""
 
 from datetime import timedelta
-from time import perf_counter
 
 import pytest
 from hypothesis import given
@@ -246,20 +245,6 @@ def test_a_mark_needs_a_surface_until_the_options_expire() -> None:
     assert marked.mark == pytest.approx(value(LEGS, usual(2390.0), 3))
     assert exits.mark(position(), 2330.0).mark == -10.0
     assert exits.mark(holding(), 103.0).unrealised == 30.0
-
-
-def test_an_option_position_is_carried_through_a_bar_in_under_150_us() -> None:
-    held, one = position(), spx(2383.0, 2375.0, 2390.0, 2382.0)
-    times = []
-    for _ in range(200):
-        start = perf_counter()
-        left, _ = exits.step(held, one, CONDOR, COSTS, 4, usual)
-        times.append(perf_counter() - start)
-        assert left is not None
-    assert min(times) < 150e-6
-
-
-# shares
 
 
 def test_shares_stop_at_the_stop() -> None:
