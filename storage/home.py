@@ -28,6 +28,7 @@ def archive(settings: Settings) -> tuple[Path | None, tuple[Switch, ...]]:
     ------
     Refused
         The database is PostgreSQL and holds decisions: a replay never mixes with another record.
+        Or its switches cannot be read: a latch that nobody could see would be lost.
     """
     file = engine.file_of(engine.location(settings))
     if file is None:
@@ -36,8 +37,14 @@ def archive(settings: Settings) -> tuple[Path | None, tuple[Switch, ...]]:
     if not file.exists():
         return None, ()
     store = engine.connect(settings)
-    latches = tuple(latch for latch in switches.read(store).latches if latch.human)
+    seen = switches.read(store)
     store.close()
+    if not seen.readable:
+        raise Refused(
+            f"the switches in {file} cannot be read, and a person may have set one: bring the "
+            "database back with `omega db restore`, or choose another OMEGA_HOME"
+        )
+    latches = tuple(latch for latch in seen.latches if latch.human)
     shelf = settings.home / "archive"
     number = 1 + max((int(p.name) for p in shelf.glob("[0-9]*") if p.name.isdigit()), default=0)
     aside = shelf / f"{number:04d}"
