@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic import AwareDatetime
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Select, func, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.book import Exposure, Switches
@@ -29,6 +29,9 @@ Admit = Callable[[Draft, Switches, tuple[Exposure, ...]], Verdict]
 
 PENDING, SEALED = "PENDING", "SEALED"
 _TABLE = tables.decisions
+# Written out, for a partial index is not used where a parameter could say something else.
+_IS_PENDING = _TABLE.c.status == literal_column(f"'{PENDING}'")
+_SEALED = select(_TABLE.c.id, _TABLE.c.body, _TABLE.c.sha256).where(_TABLE.c.status == SEALED)
 _COUNTED = ("bot", "symbol", "status", "env", "action", "code", "layer")
 
 
@@ -111,6 +114,8 @@ def seal(
         Another writer kept it waiting too long. Nothing was written; the drafts can be sealed
         again.
     """
+    if not drafts:
+        return []
     batch: dict[str, Draft] = {}
     for draft in drafts:
         batch.setdefault(draft.context.id, draft)
@@ -173,13 +178,14 @@ def _close(
 
 
 def _recorded(conn: Connection, ids: Sequence[str]) -> dict[str, OmegaDecision]:
-    known = select(_TABLE.c.id, _TABLE.c.body, _TABLE.c.sha256).where(
-        _TABLE.c.id.in_(ids), _TABLE.c.status == SEALED
-    )
-    return {row.id: _parse(row.id, row.body, row.sha256) for row in conn.execute(known)}
+    return _read(conn, _SEALED.where(_TABLE.c.id.in_(ids)))
 
 
-def _parse(key: str, body: str, sha: str) -> OmegaDecision:
+def _read(conn: Connection, query: Select[tuple[str, str, str | None]]) -> dict[str, OmegaDecision]:
+    return {key: _parse(key, body, sha) for key, body, sha in conn.execute(query)}
+
+
+def _parse(key: str, body: str, sha: str | None) -> OmegaDecision:
     if sha256(body.encode()).hexdigest() != sha:
         raise IntegrityError(f"decision {key} was changed after it was sealed: omega trail verify")
     return OmegaDecision.model_validate_json(body)
@@ -256,7 +262,7 @@ def unsealed(store: Store, at: AwareDatetime) -> tuple[list[Context], list[Conte
     The first are to be sealed as they are, which makes them HOLD, reason EXPIRED. The second are
     to be published again: their message may be lost, and a second one changes nothing.
     """
-    query = select(_TABLE.c.body).where(_TABLE.c.status == PENDING)
+    query = select(_TABLE.c.body).where(_IS_PENDING)
     with reading(store) as conn:
         bodies = conn.scalars(query.order_by(_TABLE.c.deadline, _TABLE.c.id)).all()
     contexts = [Context.model_validate_json(body) for body in bodies]
@@ -364,9 +370,8 @@ def count_by(
 
 def taken(store: Store, after: AwareDatetime | None, until: AwareDatetime) -> list[OmegaDecision]:
     """Return the sealed decisions on bars later than `after`, up to and with `until`."""
-    query = select(_TABLE.c.id).where(_TABLE.c.status == SEALED, _TABLE.c.bar <= until)
+    query = _SEALED.where(_TABLE.c.bar <= until)
     if after is not None:
         query = query.where(_TABLE.c.bar > after)
     with reading(store) as conn:
-        ids = conn.scalars(query.order_by(_TABLE.c.bar, _TABLE.c.id)).all()
-    return many(store, ids)
+        return list(_read(conn, query.order_by(_TABLE.c.bar, _TABLE.c.id)).values())

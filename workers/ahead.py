@@ -58,10 +58,13 @@ class Shelf:
 
 @contextmanager
 def shelf(settings: Settings, slots: Sequence[Slot]) -> Iterator[Shelf]:
-    """Train the slots in as many processes as there are processors."""
+    """Train the slots in a process for every processor but the one that decides."""
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     pool = ProcessPoolExecutor(
-        os.cpu_count() or 1, get_context("spawn"), initializer=begin, initargs=(settings,)
+        max(1, (os.cpu_count() or 1) - 1),
+        get_context("spawn"),
+        initializer=begin,
+        initargs=(settings,),
     )
     try:
         yield Shelf(pool, slots)
