@@ -1,10 +1,11 @@
 """What runs when: the whole timetable on one page.
 
-Times are the exchange's (America/Chicago). Everything is a `crontab`: beat forgets how far an
-interval had run whenever it restarts, a crontab does not. Everything expires before it would run
-again, so a backlog is skipped instead of replayed. Where two entries fall on the same minute, the
-one that stands first here is sent first: fills before marks, marks before guardrails, and a scan
-last of all.
+Times are the exchange's (America/Chicago). Everything that the desk does is a `crontab`: beat
+forgets how far an interval had run whenever it restarts, a crontab does not. What goes by real
+time, whatever time the desk has, is a `pulse`; history knows no such thing, so a replay leaves it
+out. Everything expires before it would run again, so a backlog is skipped instead of replayed.
+Where two entries fall on the same minute, the one that stands first here is sent first: fills
+before marks, marks before guardrails, and a scan last of all.
 
 The same table drives the live system, the page that shows it, and every replay of history.
 """
@@ -13,6 +14,7 @@ from datetime import timedelta
 from typing import Any
 
 from celery.schedules import crontab
+from celery.schedules import schedule as interval
 
 from models.catalog import CATALOG
 
@@ -26,6 +28,12 @@ def entry(task: str, cron: str, queue: str, expires: timedelta, **kwargs: Any) -
     return {"task": task, "schedule": schedule, "kwargs": kwargs, "options": options}
 
 
+def pulse(task: str, period: timedelta, queue: str, **kwargs: Any) -> dict[str, Any]:
+    """Return an entry that goes by real time."""
+    options = {"queue": queue, "expires": period.total_seconds()}
+    return {"task": task, "schedule": interval(period), "kwargs": kwargs, "options": options}
+
+
 SCHEDULE = (
     {
         "roll": entry("safety.roll", "25 8 * * mon-fri", "upkeep", 4 * MINUTES),
@@ -33,7 +41,11 @@ SCHEDULE = (
         "mark": entry("trading.mark", "* 8-15 * * mon-fri", "decision", 50 * SECONDS),
         "sweep": entry("safety.sweep", "* 8-15 * * mon-fri", "upkeep", 50 * SECONDS),
         "scan": entry("market.scan", "*/5 8-15 * * mon-fri", "decision", 4 * MINUTES),
-        "reap": entry("upkeep.reap", "* * * * *", "upkeep", 50 * SECONDS),
+        "reap": pulse("upkeep.reap", 5 * SECONDS, "upkeep"),
+        "pulse-decision": pulse("upkeep.pulse", 5 * SECONDS, "decision", of="decision"),
+        "pulse-training": pulse("upkeep.pulse", 5 * SECONDS, "training", of="training"),
+        "pulse-upkeep": pulse("upkeep.pulse", 5 * SECONDS, "upkeep", of="upkeep"),
+        "train-missing": entry("learning.missing", "0 8 * * mon-fri", "training", HOURS),
         "feedback": entry("learning.feedback", "0 16 * * mon-fri", "training", 6 * HOURS),
         "checkpoint": entry("upkeep.checkpoint", "30 16 * * mon-fri", "upkeep", 6 * HOURS),
         "backup": entry("upkeep.backup", "0 2 * * *", "upkeep", 6 * HOURS),
@@ -48,3 +60,6 @@ SCHEDULE = (
         "validate": entry("learning.validate", "0 19 * * sun", "training", 12 * HOURS),
     }
 )
+
+IN_ORDER = ("execute", "mark", "sweep", "scan")
+"""One book-keeping: of these, what falls due together is one chain, in this order."""

@@ -12,7 +12,20 @@ from typer.exceptions import TyperException
 
 from api import render
 from api.opening import Chosen
-from api.verbs import control, data, db, decide, doctor, learn, models, operate, replay, trail
+from api.verbs import (
+    control,
+    data,
+    db,
+    decide,
+    doctor,
+    fleet,
+    learn,
+    models,
+    operate,
+    queues,
+    replay,
+    trail,
+)
 from domain.errors import OmegaError
 
 INTERRUPTED = 130
@@ -127,7 +140,14 @@ VERBS: dict[str, dict[str, Verb | typer.Typer]] = {
     "Control": {"kill": control.kill, "resume": control.resume, "status": control.status},
     "Prove": {"trail": trail.app, "report": operate.report},
     "Data": {"data": data.app, "gex": data.gex},
+    "Live": {
+        "up": fleet.up,
+        "worker": fleet.worker,
+        "beat": fleet.beat,
+        "flower": fleet.flower,
+    },
     "Operate": {
+        "queues": queues.app,
         "bots": operate.bots,
         "schedule": operate.schedule,
         "doctor": doctor.doctor,

@@ -34,7 +34,20 @@ def settings(ctx: typer.Context) -> "Settings":
     from domain.settings import load
 
     found, chosen = load(), ctx.find_object(Chosen) or Chosen()
-    return found if chosen.home is None else found.model_copy(update={"home": chosen.home})
+    if chosen.home is not None:
+        found = found.model_copy(update={"home": chosen.home})
+    return _joined(found)
+
+
+def _joined(found: "Settings") -> "Settings":
+    """Take broker and feed from the fleet that is up in this home, where they are not set."""
+    from workers import supervise
+
+    told = supervise.found(found.home)
+    if told is None:
+        return found
+    unset = {name: value for name, value in told.items() if name not in found.model_fields_set}
+    return found.model_copy(update=unset)
 
 
 @contextmanager
@@ -54,7 +67,8 @@ def desk(chosen: "Settings") -> Iterator["Desk"]:
     """Open the desk and make it this process's own.
 
     Packaged history ends years ago. Asked about now, everything in it would be stale, so there
-    the clock stands at the newest close, and what is decided is marked as playback.
+    the clock stands at the newest close, and what is decided is marked as playback. Where a fleet
+    plays history back, the time is the fleet's.
     """
     from domain.clock import VirtualClock
     from domain.values import Env
@@ -62,7 +76,7 @@ def desk(chosen: "Settings") -> Iterator["Desk"]:
     from workers.lifecycle import bound, open_desk
 
     with bound(open_desk(chosen)) as opened:
-        if opened.env is Env.PLAYBACK:
+        if opened.feed.name == "packaged" and opened.env is Env.PLAYBACK:
             opened.clock = VirtualClock(moment(opened.feed.panel(), -1))
         yield opened
 
@@ -73,10 +87,10 @@ def playing(opened: "Desk") -> str:
 
     if opened.env is not Env.PLAYBACK:
         return ""
-    now = opened.clock.now()
-    return (
-        f"playback: packaged history, the clock stands at its newest close, {now:%Y-%m-%d %H:%MZ}"
-    )
+    now = f"{opened.clock.now():%Y-%m-%d %H:%MZ}"
+    if opened.feed.name == "playback":
+        return f"playback: history as if it happened now, which is {now}"
+    return f"playback: packaged history, the clock stands at its newest close, {now}"
 
 
 def feed(chosen: "Settings") -> "Feed":

@@ -209,6 +209,12 @@ def _lines(title: str) -> Progress:
     return tell
 
 
+def plain(made: "OmegaDecision") -> dict[str, Any]:
+    """Return a decision as ``--json`` prints it: what is recorded, and what follows from it."""
+    even = [] if made.proposal is None else _break_evens(made.proposal)
+    return made.model_dump(mode="json") | {"hash": made.hash, "break_evens": even}
+
+
 def decision(made: "OmegaDecision") -> Group:
     """Return a decision with the verdict of every layer, in the order in which they spoke."""
     context = made.context
@@ -275,12 +281,24 @@ def _offer(proposal: "Proposal | None") -> tuple[RenderableType, ...]:
         return ()
     legs = ", ".join(f"{leg.quantity:+d} {leg.strike:g} {leg.right}" for leg in proposal.legs)
     kind = "credit" if proposal.entry > 0 else "pays"
+    gain = proposal.max_gain
+    won = "" if gain is None else f"{'-' * (gain < 0)}${abs(gain):,.2f} a unit, after costs"
     facts = {
         "proposal": f"{proposal.structure}, {proposal.horizon} sessions",
         "legs": legs,
         kind: f"{abs(proposal.entry):,.2f} a unit",
         "at most lost": f"${proposal.max_loss:,.2f} a unit, costs of ${proposal.costs:,.2f} in it",
+        "at most won": won,
+        "breaks even at": " and ".join(number(spot, 2) for spot in _break_evens(proposal)),
         "": "",
         "label": proposal.simulated,
     }
     return (Text(), pairs(facts))
+
+
+def _break_evens(proposal: "Proposal") -> list[float]:
+    """Return the spots at expiry where it neither wins nor loses, costs counted; none of shares."""
+    from trading.structures.base import break_evens
+
+    net = proposal.entry - proposal.costs / proposal.multiplier
+    return list(break_evens(proposal.legs, net))

@@ -1,6 +1,6 @@
 """Time as something you are handed, never something you look up."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Protocol
 
 
@@ -23,7 +23,7 @@ class VirtualClock:
     Examples
     --------
     >>> clock = VirtualClock(datetime(2018, 1, 5, tzinfo=UTC))
-    >>> clock.advance(timedelta(minutes=5)).isoformat()
+    >>> clock.turn(datetime(2018, 1, 5, 0, 5, tzinfo=UTC)).isoformat()
     '2018-01-05T00:05:00+00:00'
     """
 
@@ -32,10 +32,6 @@ class VirtualClock:
 
     def now(self) -> datetime:
         return self._now
-
-    def advance(self, step: timedelta) -> datetime:
-        """Move on by `step` and return the new time."""
-        return self.turn(self._now + step)
 
     def turn(self, to: datetime) -> datetime:
         """Move on to `to` and return it. Raises `ValueError` when `to` has passed."""

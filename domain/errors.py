@@ -3,14 +3,13 @@
 OmegaError
 ├── SettingsError        a setting is wrong or misspelt         -> refuse to start, exit 3
 ├── DataError            the market data cannot be trusted      -> hold
-│   ├── StaleData
 │   ├── FeatureMismatch
 │   └── ForeignFile      a file is not what it should be        -> refuse it, exit 1
 ├── ModelError           a model cannot be used                 -> hold, keep the champion
 │   └── InsufficientData
-├── TradingHalted        a kill switch forbids the order        -> hold, never retried, exit 4
 ├── Refused              a person asked for what is not allowed -> say why, exit 2
 ├── IntegrityError       a hash or the audit chain is broken    -> stop, exit 6
+├── TimedOut             nobody answered in time                -> hold, exit 7
 └── Transient            the outside world is busy              -> retried with backoff, exit 5
 """
 
@@ -33,10 +32,6 @@ class DataError(OmegaError):
     """The market data cannot be trusted."""
 
 
-class StaleData(DataError):
-    """The newest bar is older than the feed's promise."""
-
-
 class FeatureMismatch(DataError):
     """The features are not the ones the model was trained on."""
 
@@ -53,12 +48,6 @@ class InsufficientData(ModelError):
     """Too few samples, or only one class, to learn from."""
 
 
-class TradingHalted(OmegaError):
-    """A kill switch forbids the order."""
-
-    exit_code = 4
-
-
 class Refused(OmegaError):
     """A person asked for something that is not allowed; the message says what to do instead."""
 
@@ -69,6 +58,12 @@ class IntegrityError(OmegaError):
     """A hash, a signature or the audit chain does not hold."""
 
     exit_code = 6
+
+
+class TimedOut(OmegaError):
+    """No answer came in time; what was asked was closed as a HOLD."""
+
+    exit_code = 7
 
 
 class Transient(OmegaError):

@@ -23,12 +23,16 @@ class Settings(Value):
     """SQLAlchemy URL; empty for SQLite in `home`."""
     broker_url: str = "memory://"
     feed: str = "packaged"
-    """``packaged``, or ``files`` with `data`."""
+    """``packaged``, ``playback`` (which `omega up` takes if none is set), or ``files``."""
+    pace: float = Field(5.0, ge=1, le=600)
+    """Seconds per session where history is played back."""
     data: Path | None = None
     seed: int = Field(7, ge=0)
     limits: Limits = Limits()
     costs: Costs = Costs()
-    log_level: str = "WARNING"
+    log_level: str = Field("WARNING", pattern="(?i)^(debug|info|warning|error|critical)$")
+    metrics_port: int | None = Field(None, ge=1, le=65_533)
+    """Where the first worker of a machine answers `/metrics`, the others on the ports after it."""
 
     @property
     def database(self) -> str:
@@ -58,10 +62,39 @@ def _suggest(key: str, known: list[str]) -> str:
     return f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
 
 
+def _content(name: str, file: Path) -> str:
+    """Return the secret in a file. An empty one is an error: it would quietly be the default."""
+    try:
+        text = file.read_text().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{name}: {error}") from error
+    if not text:
+        raise SettingsError(f"{name}: {file} is empty")
+    return text
+
+
+def _spoken(environ: Mapping[str, str], names: Mapping[str, str]) -> dict[str, str]:
+    """Return what the environment says, by setting."""
+    found: dict[str, str] = {}
+    for name, text in environ.items():
+        upper = name.upper()
+        if not upper.startswith("OMEGA_"):
+            continue
+        plain = upper if upper in names else upper.removesuffix("_FILE")
+        if plain not in names:
+            hint = _suggest(upper, sorted(names))
+            raise SettingsError(f"unknown setting in the environment {name!r}; {hint}")
+        if names[plain] in found:
+            raise SettingsError(f"{plain} is set twice: of it and {plain}_FILE, set one")
+        found[names[plain]] = text if plain == upper else _content(name, Path(text))
+    return found
+
+
 def load(file: Path = Path("omega.toml"), environ: Mapping[str, str] | None = None) -> Settings:
     """Read the settings: of each, what the environment says, else the file, else the default.
 
-    A nested one has two underscores in the environment: ``OMEGA_LIMITS__LOSS_STREAK=2``.
+    A nested one has two underscores in the environment: ``OMEGA_LIMITS__LOSS_STREAK=2``. Of any, a
+    file can hold the value: ``OMEGA_DATABASE_URL_FILE=/run/secrets/database_url``.
 
     Parameters
     ----------
@@ -71,8 +104,8 @@ def load(file: Path = Path("omega.toml"), environ: Mapping[str, str] | None = No
     Raises
     ------
     SettingsError
-        A key that is misspelt (the message names the right one), a value out of range, or a file
-        that is no TOML.
+        A key that is misspelt (the message names the right one), a value out of range, a file that
+        is no TOML, or one that should hold a value and cannot be read.
     """
     environ = os.environ if environ is None else environ
     known = list(_paths(Settings))
@@ -86,13 +119,8 @@ def load(file: Path = Path("omega.toml"), environ: Mapping[str, str] | None = No
             if key not in known:
                 raise SettingsError(f"{file}: unknown setting {key!r}; {_suggest(key, known)}")
     names = {f"OMEGA_{path.replace('.', '__').upper()}": path for path in known}
-    for name, text in environ.items():
-        if not name.upper().startswith("OMEGA_"):
-            continue
-        if name.upper() not in names:
-            hint = _suggest(name.upper(), sorted(names))
-            raise SettingsError(f"unknown setting in the environment {name!r}; {hint}")
-        *outer, last = names[name.upper()].split(".")
+    for path, text in _spoken(environ, names).items():
+        *outer, last = path.split(".")
         inner = table
         for part in outer:
             inner = inner.setdefault(part, {})

@@ -40,23 +40,6 @@ DIGITS = 6
 IntArray = NDArray[np.integer[Any]]
 
 
-def brier(p: FloatArray, y: FloatArray) -> float:
-    """Return the mean squared error of a probability; less is better.
-
-    Examples
-    --------
-    >>> brier(np.array([0.5, 1.0]), np.array([0.0, 1.0]))
-    0.125
-    """
-    return float(np.mean((p - y) ** 2))
-
-
-def log_loss(p: FloatArray, y: FloatArray) -> float:
-    """Return the mean negative log-likelihood, in nats; less is better."""
-    q = np.clip(p, EPSILON, 1 - EPSILON)
-    return float(-np.mean(np.where(y > 0, np.log(q), np.log1p(-q))))
-
-
 def auc(p: FloatArray, y: FloatArray) -> float:
     """Return the chance that a winner scores above a loser, ties counted half; NaN of one class.
 

@@ -9,6 +9,7 @@ from bisect import bisect_left, bisect_right
 from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, NamedTuple
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,8 @@ from domain.errors import DataError
 
 EXCHANGE = "XNYS"
 ZONE = "America/New_York"
+TIMETABLE = ZoneInfo("America/Chicago")
+"""The zone that the timetable is written in."""
 FIRST, LAST = date(1990, 1, 1), date(2030, 12, 31)
 """What the calendar covers. Announced closures beyond today may still be missing from it."""
 

@@ -200,21 +200,6 @@ def price_at(cut: Smile, right: Right, strike: float) -> float:
     return 0.5 * (strike * erfc(d2 / ROOT_2) - spot * erfc(d1 / ROOT_2))
 
 
-def delta(surface: Surface, right: Right, strike: ArrayLike, horizon: float) -> FloatArray:
-    """Return the change in value per point of the underlying, with the strike's volatility held.
-
-    Between 0 and 1 for calls, -1 and 0 for puts. At expiry it is a step, half-way at the strike.
-    """
-    strikes = np.asarray(strike, np.float64)
-    cut = smile(surface, horizon)
-    if cut.root == 0:
-        call: FloatArray = 0.5 * (1 + np.sign(cut.spot - strikes))
-    else:
-        deviation = _deviation(cut, strikes)
-        call = _normal(np.log(cut.spot / strikes) / deviation + deviation / 2)
-    return call if right is Right.CALL else call - 1.0
-
-
 def _prices(cut: Smile, right: Right, strikes: FloatArray) -> FloatArray:
     sign = 1.0 if right is Right.CALL else -1.0
     if cut.root == 0:

@@ -54,19 +54,14 @@ def execute(desk: Desk) -> int:
     messages = [m for m in outbox.pending(desk.store, MANY) if m.topic == outbox.EXECUTE]
     if not messages:
         return 0
-    halted, books = switches.read(desk.store), accounts(desk.store, desk.bots)
-    settled = []
+    halted, settled = switches.read(desk.store), []
     for message in messages:
         order, status = orders.get(desk.store, message.payload["order"])
         if status == "open" and not _settle(desk, order, halted, now):
             continue
         settled.append(message.id)
-        if orders.get(desk.store, order.id)[1] == "filled" and status == "open":
-            filled += 1
-            books[order.bot] = accounting.entered(books[order.bot])
+        filled += status == "open" and orders.get(desk.store, order.id)[1] == "filled"
     outbox.published(desk.store, settled, now)
-    if filled:
-        _keep(desk.store, books.values())
     return filled
 
 
@@ -283,10 +278,15 @@ def sweep(desk: Desk) -> int:
 
 
 def roll(desk: Desk) -> None:
-    """Open the books of the next session: latches that ran out go, capital is drawn for the day."""
+    """Open the books of the session: latches that ran out go, capital is drawn for the day.
+
+    Of the session that is on, or else of the next: a roll that comes minutes late opens no other.
+    """
     now = desk.clock.now()
-    session = calendar.roll(now).date()
-    switches.expire(desk.store, calendar.roll(now))
+    session = calendar.session_of(now)
+    if session is None or now >= calendar.closes(session):
+        session = calendar.roll(now).date()
+    switches.expire(desk.store, calendar.opens(session))
     books = accounts(desk.store, desk.bots)
     _keep(desk.store, (accounting.rolled(account, session) for account in books.values()))
     kept = state.get(desk.store, "capital")

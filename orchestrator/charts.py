@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from markupsafe import Markup, escape
 
-from orchestrator.report import Bin
+from orchestrator.summary import Bin
 from risk.measures import wilson
 
 INK, PALE, GRID = "#222222", "#8a8a8a", "#e3e3e0"

@@ -35,7 +35,7 @@ from risk import capital, caps, killswitch
 from risk.capital import Capital
 from risk.correlation import shared
 from risk.sizing import unit_risk
-from storage import decisions, engine, exposure, orders, state, switches, trades
+from storage import dead, decisions, engine, exposure, orders, state, switches, trades
 from storage.engine import Store
 from trading import accounting
 from trading.accounting import Account
@@ -43,6 +43,10 @@ from trading.bots.catalog import BOTS
 from trading.brokers import catalog as brokers
 from trading.brokers.base import Broker
 
+LOST = timedelta(seconds=8)
+"""How long a decision may be on its way before it is published again; one takes 0.05 s."""
+ATTEMPTS = 3
+"""How often a decision is published in all."""
 IN_TIME = timedelta(minutes=4)
 """How long a scheduled decision may take: less than the five minutes to the next scan."""
 
@@ -74,7 +78,7 @@ class Desk:
         """Open the store and the feed that the settings name, or take a feed that is open."""
         store = engine.open_store(settings)
         registry = Registry(store)
-        playback = Env.PLAYBACK if settings.feed == "packaged" else Env.PAPER
+        playback = Env.PAPER if settings.feed == "files" else Env.PLAYBACK
         return cls(
             store=store,
             feed=feed or feeds.create(settings),
@@ -211,11 +215,27 @@ class Desk:
         return decisions.seal(self.store, drafts, admit, self.clock.now())
 
     def reap(self) -> list[Context]:
-        """Seal what is overdue as expired; return what is pending, unseen and still in time."""
-        now = self.clock.now()
-        late, waiting = decisions.unsealed(self.store, now)
-        decisions.seal(self.store, [Draft(context=c) for c in late], admit, now)
-        return waiting
+        """Return what is to be published again: pending, still in time, and too long on its way.
+
+        What is overdue is sealed as expired. What nobody answered so often kills whoever takes it:
+        it is sealed as failed, and kept among the dead letters.
+        """
+        now, waiting = self.clock.now(), decisions.unsealed(self.store)
+        late = [Draft(context=c) for c, _ in waiting if c.deadline < now]
+        decisions.seal(self.store, late, admit, now)
+        lost = [p for p in waiting if p.context.deadline >= now and _overdue(p, now)]
+        for context, attempts in lost:
+            if attempts >= ATTEMPTS - 1:
+                why = f"{ATTEMPTS} attempts, and none came to an end"
+                decisions.fail(self.store, context, why, now)
+                told = {"decision": context.id, "bot": context.bot.name, "symbol": context.symbol}
+                dead.bury(self.store, "decision", "decision", told, why, ATTEMPTS, now)
+        left = {p.context.id: p.context for p in lost if p.attempts < ATTEMPTS - 1}
+        return [left[key] for key in decisions.again(self.store, list(left))]
+
+
+def _overdue(pending: decisions.Pending, now: datetime) -> bool:
+    return now - pending.context.asof >= LOST * (pending.attempts + 1)
 
 
 def admit(draft: Draft, now: Switches, held: tuple[Exposure, ...]) -> Verdict:
@@ -271,10 +291,13 @@ class View:
     allotted: dict[str, float]
     orders: Mapping[tuple[str, str], int]
     """Opening orders since the session opened, by bot and symbol."""
+    entered: Mapping[str, frozenset[str]]
+    """Decisions whose opening order was filled since the session opened, by bot."""
 
     @classmethod
     def read(cls, desk: Desk, asof: datetime) -> Self:
         """Read them from the store, all at the same moment."""
+        session = opened(asof)
         with engine.reading(desk.store):
             return cls(
                 asof=asof,
@@ -283,29 +306,29 @@ class View:
                 positions=tuple(trades.positions(desk.store)),
                 exposures=exposure.held(desk.store),
                 allotted=allotted(desk.store, desk.bots, asof, desk.settings.seed),
-                orders=orders.placed(desk.store, opened(asof)),
+                orders=orders.placed(desk.store, session),
+                entered=orders.entered(desk.store, session),
             )
 
     def book(self, bot: Bot, symbol: str) -> Book:
         """Return one bot's book before a decision on one symbol.
 
         An order that waits for its fill has a reservation and no position yet. It counts as open
-        and as traded all the same, or whoever asks by hand until it is filled has no limit.
+        and as traded all the same, or whoever asks by hand until it is filled has no limit. The
+        record counts, not the account: of two that write an account at once one count was lost.
         """
+        held = {exposure.id for exposure in self.exposures if exposure.bot == bot.name}
+        waiting = held - {position.decision_id for position in self.positions}
         book = accounting.book(
             self.accounts[bot.name],
             self.accounts.values(),
             self.exposures,
             self.positions,
             self.allotted[bot.name],
+            len(self.entered.get(bot.name, frozenset()) | waiting),
             self.orders.get((bot.name, symbol), 0),
         )
-        held = sum(exposure.bot == bot.name for exposure in self.exposures)
-        waiting = max(0, held - book.open_positions)
-        counts = {
-            name: getattr(book, name) + waiting for name in ("open_positions", "trades_today")
-        }
-        return book.model_copy(update=counts)
+        return book.model_copy(update={"open_positions": book.open_positions + len(waiting)})
 
 
 def opened(asof: datetime) -> datetime:

@@ -16,7 +16,7 @@ from domain.version import Measure
 from orchestrator import charts, prose
 from orchestrator.charts import Line, Part
 from orchestrator.prose import interval, money, number, percent
-from orchestrator.report import BotReport, Curve, Money, Record, Summary
+from orchestrator.summary import BotReport, Curve, Money, Record, Summary
 from risk.measures import Criterion, Gate
 
 PAGES = Path(__file__).with_name("pages")

@@ -8,7 +8,7 @@ from domain.trade import Exit
 from domain.values import Dollars
 from domain.version import Measure
 from orchestrator.baselines import Every
-from orchestrator.report import BotReport, Forecasts, ModelReport, Summary
+from orchestrator.summary import BotReport, Forecasts, ModelReport, Summary
 
 MINUS, SPACE, NONE = "\N{MINUS SIGN}", "\N{NO-BREAK SPACE}", "\N{EN DASH}"
 

@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from zoneinfo import ZoneInfo
 
-from celery.schedules import crontab
+from celery.schedules import crontab, schedule
 
 from domain.clock import VirtualClock
-from domain.errors import Refused
+from market.calendar import TIMETABLE
 
-EXCHANGE = ZoneInfo("America/Chicago")
 DAY = timedelta(days=1)
 YEAR = 366
 """Days to look ahead for a slot; every crontab that names a real date has one within them."""
@@ -35,7 +33,7 @@ def play(
     Parameters
     ----------
     schedule
-        Celery's ``beat_schedule``. Every entry must be a `crontab`.
+        Celery's ``beat_schedule``. What is no `crontab` goes by real time and is left out.
     clock
         Turned from slot to slot; the tasks see its time.
     send
@@ -55,7 +53,7 @@ def play(
     due = []
     for place, (name, entry) in enumerate(schedule.items()):
         if not isinstance(entry["schedule"], crontab):
-            raise Refused(f"{name} is no crontab; an interval forgets itself when beat restarts")
+            continue
         if entry["task"] in on_data:
             moments = after(entry["schedule"], [a for a in arrivals if start < a <= until])
         else:
@@ -77,7 +75,7 @@ def every(schedule: crontab, start: datetime, until: datetime) -> Iterator[datet
     years, twelve minutes in all; its fields say the same at once. A wall-clock time that a change
     to daylight saving skips falls due an hour later, one that is repeated falls due once.
     """
-    local = start.astimezone(EXCHANGE)
+    local = start.astimezone(TIMETABLE)
     midnight = local.replace(hour=0, minute=0, second=0, microsecond=0)
     earliest = local.hour * 60 + local.minute
     while midnight <= until:
@@ -87,12 +85,18 @@ def every(schedule: crontab, start: datetime, until: datetime) -> Iterator[datet
         midnight, earliest = midnight + DAY, 0
 
 
+def next_slot(schedule: schedule, asof: datetime) -> datetime | None:
+    """Return when a crontab falls due next after `asof`; None for what goes by real time."""
+    if not isinstance(schedule, crontab):
+        return None
+    return next(every(schedule, asof, asof + YEAR * DAY), None)
+
+
 def after(schedule: crontab, arrivals: Sequence[datetime]) -> Iterator[datetime]:
     """Yield the first slot at or after each arrival; one slot for two arrivals before it."""
     last = None
     for arrival in arrivals:
-        until = arrival + YEAR * DAY
-        slot = next(every(schedule, arrival - timedelta(microseconds=1), until), None)
+        slot = next_slot(schedule, arrival - timedelta(microseconds=1))
         if slot is not None and slot != last:
             yield slot
         last = slot

@@ -135,23 +135,3 @@ def automatic(
         expires_at=expires_at,
         evidence=dict(evidence or {}),
     )
-
-
-def may_release(switch: Switch, who: str, reason: str, human: bool) -> None:
-    """Return if a latch may be released before its time; only a person with a reason may.
-
-    An automatic latch goes by itself when it expires. Nothing but time or a person ends one.
-
-    Raises
-    ------
-    Refused
-        Who asks is not a person, or gives no name or no reason.
-    """
-    if not human:
-        until = "a person releases it" if switch.human else f"{switch.expires_at:%Y-%m-%d %H:%MZ}"
-        raise Refused(
-            f"{who or 'a machine'} may not release a switch ({switch.code}, {switch.scope} "
-            f"{switch.target}); it holds until {until}"
-        )
-    if not reason.strip() or not who.strip():
-        raise Refused("releasing a kill switch needs a name and a reason: give --reason")

@@ -13,6 +13,7 @@ from typing import Any, Literal, NamedTuple
 
 from pydantic import AwareDatetime, ValidationError
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     CursorResult,
     Row,
@@ -30,6 +31,7 @@ from domain.decision import OmegaDecision
 from domain.errors import IntegrityError, Refused
 from domain.trade import Fill, Order, Trade
 from domain.values import Value, canonical
+from domain.version import Version
 from storage import keys, tables
 from storage.engine import Store, reading, writing
 
@@ -215,7 +217,8 @@ def verify(store: Store, bot: str | None = None) -> Verified:
 
     Checks, in this order: every signature and link, and the decision each record is about, body
     and columns; fills and trades; decisions, fills and trades that no chain knows; opening orders
-    against their decisions; the ends of the chains against the checkpoint file.
+    against their decisions; versions of models, which the desk's chain tells of; the ends of the
+    chains against the checkpoint file.
 
     Parameters
     ----------
@@ -233,6 +236,8 @@ def verify(store: Store, bot: str | None = None) -> Verified:
                 _check_rows(conn, kind, bot)
             _check_strangers(conn, bot)
             _check_orders(conn, bot)
+            if bot in (None, DESK):
+                _check_versions(conn)
             _check_ends(conn, store, bot, counts)
         except _Broken as broken:
             fault = broken.fault
@@ -245,16 +250,20 @@ def _linked(kind: str, table: Table, bot: str | None) -> Select[Any]:
     Moments stay text, and rows are read by position: with names it takes half as long again.
     """
     audit = tables.audit
-    columns = [
-        type_coerce(column, String) if isinstance(column.type, tables.Moment) else column
-        for column in table.c
-    ]
     query = (
-        select(*audit.c, *columns)
+        select(*audit.c, *_columns(table))
         .outerjoin_from(audit, table, and_(audit.c.kind == kind, table.c.id == audit.c.ref))
         .order_by(audit.c.bot, audit.c.seq)
     )
     return query if bot is None else query.where(audit.c.bot == bot)
+
+
+def _columns(table: Table) -> list[ColumnElement[Any]]:
+    """Return the columns as stored: a moment that is none any more can still be read."""
+    return [
+        type_coerce(column, String) if isinstance(column.type, tables.Moment) else column
+        for column in table.c
+    ]
 
 
 def _stream(conn: Connection, query: Select[Any]) -> CursorResult[*tuple[Any, ...]]:
@@ -280,7 +289,7 @@ def _check_chains(conn: Connection, store: Store, bot: str | None, counts: dict[
             before = signed_as
             counts["records"] += 1
             if kind == "decision":
-                _check_decision(name, seq, ref, body, _about(row, tables.decisions))
+                _check_decision(name, seq, ref, body, at, _about(row, tables.decisions))
                 counts["decisions"] += 1
 
 
@@ -289,13 +298,17 @@ def _about(row: Row[*tuple[Any, ...]], table: Table) -> dict[str, Any]:
     return dict(zip(table.c.keys(), row[len(tables.audit.c) :], strict=True))
 
 
-def _check_decision(bot: str, seq: int, ref: str, told: str, stored: dict[str, Any]) -> None:
+def _check_decision(
+    bot: str, seq: int, ref: str, told: str, at: str, stored: dict[str, Any]
+) -> None:
     if stored["id"] is None:
         raise _Broken(bot, seq, f"the decision {ref} it is about is gone")
     sha = sha256(stored["body"].encode()).hexdigest()
     if sha != stored["sha256"]:
         raise _Broken(bot, seq, f"the body of decision {ref} was changed")
-    if canonical(sealed_facts(stored, sha)) != told:
+    # What a record says without repeating it: whose chain it is in, and when it was written.
+    own = {"bot": bot, "status": "SEALED", "created_at": stored["asof"], "sealed_at": at}
+    if canonical(sealed_facts(stored, sha)) != told or stored | own != stored:
         raise _Broken(bot, seq, f"the row of decision {ref} is not the one that was sealed")
 
 
@@ -349,6 +362,41 @@ def _check_orders(conn: Connection, bot: str | None) -> None:
                 same = False
             if not same:
                 raise _Broken(row.bot, None, f"order {row.id} is not what its decision says")
+
+
+def version_facts(body: str) -> dict[str, str]:
+    """Return what the desk's chain keeps of a version beside its name: the hash of its body."""
+    return {"body_sha256": sha256(body.encode()).hexdigest()}
+
+
+def _check_versions(conn: Connection) -> None:
+    """Find versions that are not what the desk's chain told of them, or are gone.
+
+    A record of an older build has no hash, and proves nothing about the version it names.
+    """
+    audit, versions = tables.audit, tables.versions
+    found = conn.execute(select(*_columns(versions)))
+    stored = [dict(zip(versions.c.keys(), row, strict=True)) for row in found]
+    rows = {(row["model"], row["version"]): row for row in stored}
+    told = select(audit.c.seq, audit.c.body).where(audit.c.bot == DESK).order_by(audit.c.seq)
+    with _stream(conn, told) as records:
+        for seq, text in records:
+            body = json.loads(text)
+            if "body_sha256" not in body:
+                continue
+            row = rows.get((body["model"], body["version"]))
+            if row is None:
+                what = f"the version {body['model']} {body['version']} it is about is gone"
+                raise _Broken(DESK, seq, what)
+            if body | version_facts(row["body"]) != body or not _repeated(row):
+                what = f"the version {body['model']} {body['version']} was changed"
+                raise _Broken(DESK, seq, what)
+
+
+def _repeated(row: Mapping[str, Any]) -> bool:
+    """Return whether the columns of a version repeat its body. Its stage alone moves on."""
+    born = Version.model_validate_json(row["body"])
+    return (row["sha256"], row["trained_at"]) == (born.sha256, tables.stamp(born.trained_at))
 
 
 def checkpoint(store: Store, at: AwareDatetime) -> list[Checkpoint]:

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic import AwareDatetime
-from sqlalchemy import Connection, Select, func, literal_column, select
+from sqlalchemy import Connection, Select, func, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.book import Exposure, Switches
@@ -181,7 +181,7 @@ def _recorded(conn: Connection, ids: Sequence[str]) -> dict[str, OmegaDecision]:
     return _read(conn, _SEALED.where(_TABLE.c.id.in_(ids)))
 
 
-def _read(conn: Connection, query: Select[tuple[str, str, str | None]]) -> dict[str, OmegaDecision]:
+def _read(conn: Connection, query: Select[Any]) -> dict[str, OmegaDecision]:
     return {key: _parse(key, body, sha) for key, body, sha in conn.execute(query)}
 
 
@@ -226,7 +226,7 @@ def _write(conn: Connection, store: Store, closed: Sequence[_Closed], at: AwareD
 def _upsert(dialect: str) -> sqlite.Insert | postgresql.Insert:
     """Return the statement that seals: inserts, or fills in what is pending. Cached: 1 ms."""
     new = tables.insert_of(dialect, _TABLE)
-    kept = {"id", "bot", "created_at"}
+    kept = {"id", "bot", "attempts"}
     changed = {c.name: new.excluded[c.name] for c in _TABLE.c if c.name not in kept}
     return new.on_conflict_do_update(
         index_elements=["id"], set_=changed, where=_TABLE.c.status == PENDING
@@ -256,23 +256,38 @@ def fail(store: Store, context: Context, error: str, at: AwareDatetime) -> Omega
     return seal(store, [Draft(context=context).add(vetoed)], lambda *_: vetoed, at)[0]
 
 
-def unsealed(store: Store, at: AwareDatetime) -> tuple[list[Context], list[Context]]:
-    """Return what is pending: past its deadline, and still in time; oldest deadline first.
+class Pending(NamedTuple):
+    """A decision that is due, and how often it was published again."""
 
-    The first are to be sealed as they are, which makes them HOLD, reason EXPIRED. The second are
-    to be published again: their message may be lost, and a second one changes nothing.
-    """
-    query = select(_TABLE.c.body).where(_IS_PENDING)
+    context: Context
+    attempts: int
+
+
+def unsealed(store: Store) -> list[Pending]:
+    """Return what is pending, oldest deadline first."""
+    query = select(_TABLE.c.body, _TABLE.c.attempts).where(_IS_PENDING)
     with reading(store) as conn:
-        bodies = conn.scalars(query.order_by(_TABLE.c.deadline, _TABLE.c.id)).all()
-    contexts = [Context.model_validate_json(body) for body in bodies]
-    late = [context for context in contexts if context.deadline < at]
-    return late, contexts[len(late) :]
+        rows = conn.execute(query.order_by(_TABLE.c.deadline, _TABLE.c.id)).all()
+    return [Pending(Context.model_validate_json(body), attempts) for body, attempts in rows]
 
 
-def overdue(store: Store, at: AwareDatetime) -> list[Context]:
-    """Return what is pending past its deadline, oldest deadline first."""
-    return unsealed(store, at)[0]
+def waiting(store: Store) -> tuple[int, AwareDatetime | None]:
+    """Return how many decisions are pending, and the `asof` of the oldest of them."""
+    query = select(func.count(), func.min(_TABLE.c.asof)).where(_IS_PENDING)
+    with reading(store) as conn:
+        number, oldest = conn.execute(query).one()
+    return number, oldest
+
+
+def again(store: Store, ids: Sequence[str]) -> list[str]:
+    """Count one more attempt of what is still pending, and return the ids of it."""
+    if not ids:
+        return []
+    counted = update(_TABLE).where(_TABLE.c.id.in_(ids), _IS_PENDING)
+    more = counted.values(attempts=_TABLE.c.attempts + 1).returning(_TABLE.c.id)
+    with writing(store) as conn:
+        still = set(conn.scalars(more))
+    return [key for key in ids if key in still]
 
 
 def known(store: Store, ids: Sequence[str]) -> dict[str, str]:

@@ -52,16 +52,6 @@ def place(store: Store, order: Order, at: AwareDatetime) -> bool:
     return placed
 
 
-def open_orders(store: Store, bot: str | None = None) -> list[Order]:
-    """Return the orders that wait for a fill, oldest first."""
-    query = select(_TABLE.c.body).where(_TABLE.c.status == "open")
-    if bot is not None:
-        query = query.where(_TABLE.c.bot == bot)
-    with reading(store) as conn:
-        bodies = conn.scalars(query.order_by(_TABLE.c.placed_at, _TABLE.c.id)).all()
-    return [Order.model_validate_json(body) for body in bodies]
-
-
 def get(store: Store, key: str) -> tuple[Order, str]:
     """Return an order and its status: ``open``, ``filled`` or ``cancelled``."""
     with reading(store) as conn:
@@ -80,6 +70,25 @@ def placed(store: Store, since: AwareDatetime) -> dict[tuple[str, str], int]:
     )
     with reading(store) as conn:
         return {(bot, symbol): count for bot, symbol, count in conn.execute(query)}
+
+
+def entered(store: Store, since: AwareDatetime) -> dict[str, frozenset[str]]:
+    """Return which decisions of each bot had an opening order filled since a moment.
+
+    By id, so that whoever counts them beside what waits for its fill counts none twice. A bot
+    without one is not listed.
+    """
+    fills = tables.fills
+    query = (
+        select(_TABLE.c.bot, _TABLE.c.decision_id)
+        .join_from(fills, _TABLE, fills.c.order_id == _TABLE.c.id)
+        .where(_TABLE.c.intent == "open", fills.c.at >= since)
+    )
+    found: dict[str, set[str]] = {}
+    with reading(store) as conn:
+        for bot, decision in conn.execute(query):
+            found.setdefault(bot, set()).add(decision)
+    return {bot: frozenset(ids) for bot, ids in found.items()}
 
 
 def cancel(store: Store, key: str, why: str, at: AwareDatetime) -> bool:

@@ -12,7 +12,7 @@ from domain.errors import ModelError, Refused
 from domain.values import Value, canonical
 from domain.version import Stage, Version
 from storage import artifacts, tables
-from storage.audit import DESK, Entry, extend
+from storage.audit import DESK, Entry, extend, version_facts
 from storage.engine import Store, reading, writing
 
 _VERSIONS, _POINTERS, _LEDGER = tables.versions, tables.pointers, tables.ledger
@@ -56,13 +56,20 @@ class Ruled(Value):
 
 
 def register(store: Store, version: Version) -> bool:
-    """Add a trained version as it is; False if it is known. Its artifact must be stored first."""
+    """Add a trained version as it is; False if it is known. Its artifact must be stored first.
+
+    The desk's chain tells of it, so that the row cannot be changed unnoticed.
+    """
     artifacts.get(store, version.sha256)
     row = {name: getattr(version, name) for name in ("model", "version", "sha256", "trained_at")}
-    row |= {"stage": version.stage.value, "body": canonical(version)}
+    row |= {"stage": version.stage.value, "body": (body := canonical(version))}
+    told = {name: row[name] for name in ("model", "version", "sha256")} | version_facts(body)
     with writing(store) as conn:
         new = tables.insert(conn, _VERSIONS).values(row).on_conflict_do_nothing()
-        return conn.execute(new.returning(_VERSIONS.c.version)).first() is not None
+        if conn.execute(new.returning(_VERSIONS.c.version)).first() is None:
+            return False
+        extend(conn, store, [Entry(DESK, "register", told)], version.trained_at)
+    return True
 
 
 def versions(store: Store, model: str | None = None) -> list[Version]:
@@ -221,7 +228,9 @@ def _note(
     line |= {"who": why.who, "reason": why.reason}
     row = line | {"measures": canonical(why.measures), "at": at}
     conn.execute(tables.insert(conn, _LEDGER), row)
-    body: Mapping[str, Any] = line | {"measures": why.measures}
+    key = (_VERSIONS.c.model == model) & (_VERSIONS.c.version == version)
+    stored = conn.scalar(select(_VERSIONS.c.body).where(key)) or ""
+    body: Mapping[str, Any] = line | {"measures": why.measures} | version_facts(stored)
     extend(conn, store, [Entry(DESK, ruling.value.lower(), body)], at)
 
 
@@ -245,17 +254,3 @@ def ledger(store: Store, model: str | None = None) -> list[Ruled]:
     with reading(store) as conn:
         rows = conn.execute(query).mappings().all()
     return [Ruled(**{**row, "measures": json.loads(row["measures"])}) for row in rows]
-
-
-def live_at(store: Store, model: str, when: AwareDatetime) -> str | None:
-    """Return the version that was champion at a moment, or None."""
-    moves = [m.value for m in _MOVES]
-    last = (
-        select(_LEDGER.c.version, _LEDGER.c.ruling)
-        .where(_LEDGER.c.model == model, _LEDGER.c.at <= when, _LEDGER.c.ruling.in_(moves))
-        .order_by(_LEDGER.c.at.desc(), _LEDGER.c.id.desc())
-        .limit(1)
-    )
-    with reading(store) as conn:
-        row = conn.execute(last).first()
-    return None if row is None or row.ruling == Ruling.RETIRE else row.version

@@ -4,10 +4,10 @@ Each key holds one JSON value and a revision that rises with every change.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from sqlalchemy import delete, select
+from sqlalchemy import select
 
 from domain.errors import Transient
 from domain.values import canonical
@@ -81,9 +81,3 @@ def put_many(store: Store, bodies: Mapping[str, Any]) -> None:
         new = tables.insert(conn, _TABLE)
         changed = {"revision": _TABLE.c.revision + 1, "body": new.excluded.body}
         conn.execute(new.on_conflict_do_update(index_elements=["key"], set_=changed), rows)
-
-
-def drop(store: Store, keys: Sequence[str]) -> None:
-    """Forget keys; those that are not there change nothing."""
-    with writing(store) as conn:
-        conn.execute(delete(_TABLE).where(_TABLE.c.key.in_(keys)))

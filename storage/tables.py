@@ -105,6 +105,7 @@ decisions = Table(
     Column("sha256", String(64)),
     Column("created_at", Moment, nullable=False),
     Column("sealed_at", Moment),
+    Column("attempts", Integer, nullable=False, server_default="0"),
     CheckConstraint("status IN ('PENDING', 'SEALED')", name="status"),
     CheckConstraint(
         "status = 'PENDING' OR (action IS NOT NULL AND code IS NOT NULL AND quantity >= 0"
@@ -123,6 +124,7 @@ decisions = Table(
     Index(None, "bot", "asof"),
 )
 """A PENDING body is the context, a SEALED one the whole decision. Sealed rows never change.
+`attempts` counts how often a pending one was published again.
 
 Only the few that are pending are indexed by it: with `status` as a whole column of an index, SQLite
 takes that one to find two dozen ids and reads every sealed row on the way.
@@ -164,6 +166,7 @@ fills = Table(
     Column("costs", Float, nullable=False),
     Column("at", Moment, nullable=False),
     Index(None, "order_id"),
+    Index(None, "at"),
 )
 
 positions = Table(
@@ -318,6 +321,28 @@ outbox = Table(
         postgresql_where=text("published_at IS NULL"),
     ),
 )
+
+dead = Table(
+    "dead",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("task", Name, nullable=False),
+    Column("queue", Name, nullable=False),
+    Column("payload", Text, nullable=False),
+    Column("error", Name, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("at", Moment, nullable=False),
+    Column("settled", Name),
+    Column("settled_at", Moment),
+    CheckConstraint("settled IN ('requeued', 'dropped')", name="settled"),
+    Index(
+        "ix_dead_waiting",
+        "id",
+        sqlite_where=text("settled IS NULL"),
+        postgresql_where=text("settled IS NULL"),
+    ),
+)
+"""What was tried as often as it may be, and failed. A person requeues or drops it."""
 
 audit = Table(
     "audit",

@@ -4,6 +4,7 @@ from celery import shared_task
 
 from orchestrator import books
 from orchestrator.desk import desk
+from tasks.daily import DAILY
 
 
 @shared_task(name="safety.sweep", ignore_result=True, on_data=True)
@@ -12,7 +13,7 @@ def sweep() -> int:
     return books.sweep(desk())
 
 
-@shared_task(name="safety.roll", ignore_result=True)
+@shared_task(name="safety.roll", ignore_result=True, **DAILY)
 def roll() -> None:
     """Open the session's books and sample the capital of the day."""
     books.roll(desk())

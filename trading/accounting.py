@@ -34,9 +34,8 @@ class Account(Value):
     unrealised: Dollars = 0.0
     peak: Dollars
     session: date | None = None
-    """The session that `day_open_equity` and `trades_today` are of."""
+    """The session that `day_open_equity` is of."""
     day_open_equity: Dollars
-    trades_today: int = 0
     losses_in_row: int = 0
     trades: int = 0
     wins: int = 0
@@ -66,11 +65,6 @@ class Account(Value):
         return max(0.0, 1 - self.equity / self.peak)
 
 
-def entered(account: Account) -> Account:
-    """Count an entry of today."""
-    return account.model_copy(update={"trades_today": account.trades_today + 1})
-
-
 def applied(account: Account, trade: Trade) -> Account:
     """Book the result of a trade.
 
@@ -98,7 +92,7 @@ def marked(account: Account, unrealised: Dollars) -> Account:
 
 
 def rolled(account: Account, session: date) -> Account:
-    """Open a session: today's counts start again, and today's result from this equity.
+    """Open a session: today's result counts from this equity.
 
     Rolling into the session that is open already changes nothing. Raises `ValueError` when the
     session lies before it.
@@ -107,9 +101,7 @@ def rolled(account: Account, session: date) -> Account:
         if session < account.session:
             raise ValueError(f"{account.bot} cannot go back from {account.session} to {session}")
         return account
-    return account.model_copy(
-        update={"session": session, "day_open_equity": account.equity, "trades_today": 0}
-    )
+    return account.model_copy(update={"session": session, "day_open_equity": account.equity})
 
 
 def reset_streak(account: Account) -> Account:
@@ -170,6 +162,7 @@ def book(
     exposures: Iterable[Exposure],
     positions: Iterable[Position],
     allocation: Fraction,
+    trades_today: int = 0,
     orders_today: int = 0,
 ) -> Book:
     """Return the book of one bot.
@@ -184,6 +177,8 @@ def book(
         Open ones; those of other bots are not counted.
     allocation
         The bot's share of the desk's capital.
+    trades_today
+        Entries of this bot since the session opened.
     orders_today
         Orders of this bot for the symbol that is to be decided.
     """
@@ -195,7 +190,7 @@ def book(
         desk_equity=sum(each.equity for each in accounts),
         losses_in_row=account.losses_in_row,
         open_positions=sum(position.bot == account.bot for position in positions),
-        trades_today=account.trades_today,
+        trades_today=trades_today,
         orders_today=orders_today,
         exposures=tuple(exposures),
         allocation=allocation,

@@ -1,10 +1,12 @@
 """The Celery application."""
 
 from celery import Celery
+from celery.signals import before_task_publish
 
 from beat_schedule import SCHEDULE
 from domain.settings import Settings, load
 from workers.config import configuration
+from workers.lifecycle import stamp
 
 TASKS = (
     "tasks.market",
@@ -26,6 +28,8 @@ def create(settings: Settings) -> Celery:
     application.conf.update(configuration(settings), beat_schedule=SCHEDULE)
     application.loader.import_default_modules()
     application.finalize()
+    if not settings.broker_url.startswith("memory://"):
+        before_task_publish.connect(stamp)
     return application
 
 

@@ -5,6 +5,7 @@ gives: time limits, and survival. It is what the verbs use when no broker is con
 mode, which hides the queue altogether, is for tests.
 """
 
+import logging
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -17,6 +18,8 @@ from celery.worker import WorkController, state
 from domain.errors import Transient
 from domain.settings import Settings
 from workers.app import create
+
+log = logging.getLogger("omega.embedded")
 
 READY = 10.0
 STOP = 10.0
@@ -54,6 +57,22 @@ def running(
 
 
 @contextmanager
+def client(settings: Settings) -> Iterator[Celery]:
+    """Yield an application whose messages are worked off.
+
+    By a worker of this process where the broker is in memory; by those of the fleet where it is a
+    server, for only they have what a process gives.
+    """
+    if settings.broker_url.startswith("memory://"):
+        with running(settings, ("decision",)) as application:
+            yield application
+        return
+    with create(settings) as application:
+        application.set_current()
+        yield application
+
+
+@contextmanager
 def _worker(settings: Settings, queue: str) -> Iterator[None]:
     application = create(settings)
     worker = Worker(
@@ -77,18 +96,30 @@ def _worker(settings: Settings, queue: str) -> Iterator[None]:
     thread.start()
     if not worker.ready.wait(READY):
         raise Transient(f"the {queue} worker was not ready within {READY:.0f} s")
+    late = f"the {queue} worker did not stop within {STOP:.0f} s"
     try:
         yield
-    finally:
-        state.should_terminate = 0
-        if settings.broker_url.startswith("memory://"):
+    except BaseException:
+        # Why it ends matters more than how: a Ctrl-C that came out as a Transient would be retried.
+        if not _stopped(application, thread, queue):
+            log.warning(late)
+        raise
+    if not _stopped(application, thread, queue):
+        raise Transient(late)
+
+
+def _stopped(application: Celery, thread: threading.Thread, queue: str) -> bool:
+    """Ask a worker to stop, and return whether it did in time."""
+    state.should_terminate = 0
+    try:
+        if application.conf.broker_url.startswith("memory://"):
             # The loop waits two seconds for a message, looks at the flag, and waits once more: two
             # messages of no consequence end both waits at once (0.02 s instead of 4).
             for _ in range(2):
                 application.send_task("celery.accumulate", queue=queue, ignore_result=True)
         thread.join(STOP)
+    finally:
         state.should_terminate = None
         # a worker forbids its process to wait for results; it is gone, so waiting is allowed again
         _set_task_join_will_block(False)
-        if thread.is_alive():
-            raise Transient(f"the {queue} worker did not stop within {STOP:.0f} s")
+    return not thread.is_alive()

@@ -25,7 +25,7 @@ from orchestrator import session
 from orchestrator.desk import Desk
 from storage import home, switches
 from trading.bots.catalog import BOTS, find
-from workers import ahead
+from workers import ahead, supervise
 from workers.app import create
 from workers.lifecycle import bound, open_desk
 
@@ -60,15 +60,23 @@ def replay(
     Raises
     ------
     Refused
-        There is no such bot, or the window holds no session of the feed; nothing was moved then.
+        There is no such bot, or the window holds no session of the feed, or a fleet is up in this
+        home; nothing was moved then.
         Or it leaves too little to train on before it.
     """
+    with supervise.alone(settings.home):
+        return _replay(settings, start, end, bots, progress)
+
+
+def _replay(
+    settings: Settings, start: date, end: date, bots: Sequence[str], progress: Progress
+) -> Run:
     began = perf_counter()
     feed = feeds.create(settings)
     days, chosen = _days(feed.panel(), start, end), {name: find(name) for name in bots} or BOTS
     archived, latches = home.archive(settings)
-    clock = VirtualClock(datetime.combine(start, time(), session.EXCHANGE).astimezone(UTC))
-    until = datetime.combine(end, time(23, 59), session.EXCHANGE).astimezone(UTC)
+    clock = VirtualClock(datetime.combine(start, time(), calendar.TIMETABLE).astimezone(UTC))
+    until = datetime.combine(end, time(23, 59), calendar.TIMETABLE).astimezone(UTC)
     with ExitStack() as stack:
         desk = stack.enter_context(bound(open_desk(settings, clock, Env.REPLAY, feed)))
         desk.bots = dict(chosen)

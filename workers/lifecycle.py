@@ -1,21 +1,35 @@
 """Giving a process its desk, and taking it away again."""
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import (
+    celeryd_init,
+    setup_logging,
+    task_failure,
+    worker_process_init,
+    worker_process_shutdown,
+)
 
 from domain.clock import Clock, WallClock
 from domain.settings import Settings, load
 from domain.values import Env
 from market.feeds.base import Feed
 from orchestrator import desk as desks
+from orchestrator import playback
 from orchestrator.desk import Desk
+from storage import dead
+from storage.engine import connect
+from workers.config import POOLS
 
 THREADS = "OMP_NUM_THREADS"
 """Set before numpy is imported: one thread each, or a child that trains after a fork hangs."""
+MEASURED = "PROMETHEUS_MULTIPROC_DIR"
+"""Set by the main process of a worker that is measured; without it no child looks for more."""
 
 
 def open_desk(
@@ -26,7 +40,10 @@ def open_desk(
 ) -> Desk:
     """Open the database, the feed and the champions of this process."""
     os.environ.setdefault(THREADS, "1")
-    return Desk.open(settings, clock or WallClock(), env, feed)
+    desk = Desk.open(settings, clock or WallClock(), env, feed)
+    if clock is None and desk.feed.name == "playback":
+        desk.clock = playback.Playing(desk.store, playback.days(desk.feed.panel()), WallClock())
+    return desk
 
 
 @contextmanager
@@ -40,19 +57,114 @@ def bound(desk: Desk) -> Iterator[Desk]:
         desk.close()
 
 
+@setup_logging.connect
+def log(loglevel: int = logging.WARNING, logfile: str | None = None, **_: Any) -> None:
+    """Say everything in lines of JSON: workers, their children and beat, and nobody else.
+
+    The level is the one that was set, else what the command says.
+    """
+    from workers import logs
+
+    settings = load()
+    level = settings.log_level if "log_level" in settings.model_fields_set else loglevel
+    logs.configure(os.environ.get(logs.ROLE, "beat"), level, logfile)
+
+
+@celeryd_init.connect
+def measure(sender: str = "", **_: Any) -> None:
+    """Tell a worker what it is called, and have it measured where that is wanted."""
+    from workers import logs
+
+    settings, role = load(), sender.partition("@")[0]
+    os.environ[logs.ROLE] = role
+    logs.configure(role, settings.log_level)  # what it has to say before Celery asks how
+    if settings.metrics_port is not None:
+        from workers import metrics
+
+        metrics.begin(settings.home, role)
+
+
+def stamp(headers: dict[str, Any] | None = None, **_: Any) -> None:
+    """Write on a message when it was sent; a message that is sent again is stamped again."""
+    if headers is not None:
+        headers["sent"] = WallClock().now().isoformat()
+
+
+@celeryd_init.connect
+def suit(conf: Any = None, options: dict[str, Any] | None = None, **_: Any) -> None:
+    """Give a worker the pool that suits the queue it consumes, however it was started."""
+    queues = (options or {}).get("queues") or ()
+    queues = queues.split(",") if isinstance(queues, str) else list(queues)
+    if len(queues) == 1:
+        conf.update(POOLS[queues[0]])
+    if queues == ["training"]:
+        yield_to_decisions()
+
+
+def yield_to_decisions() -> None:
+    """Keep this process out of the way of decisions.
+
+    `nice` alone does nothing between sessions where the kernel groups processes by session, as it
+    does by default; there the group's own number counts.
+    """
+    os.nice(19)
+    group = Path("/proc/self/autogroup")
+    if group.exists():
+        try:
+            group.write_text("19")
+        except OSError:
+            return
+
+
 @worker_process_init.connect
 def start(**_: Any) -> None:
     """Open a desk in each child of a prefork pool: connections must not cross a fork.
 
     A solo pool sends the same signal in the process that runs it, which may have its desk by then.
     """
+    if desks.bound():
+        return
+    settings = load()
+    if settings.metrics_port is not None and MEASURED in os.environ:
+        from workers import metrics
+
+        metrics.connect()
+    desks.bind(open_desk(settings))
+
+
+@task_failure.connect
+def bury(
+    sender: Any = None,
+    exception: BaseException | None = None,
+    args: Any = (),
+    kwargs: Any = None,
+    **_: Any,
+) -> None:
+    """Keep what has failed for good among the dead letters, for a person to see.
+
+    Told in the child that failed, or, where the child was lost or out of time, in its parent, which
+    has no desk. What a decision comes to is the reaper's business. An eager task raises anyway.
+    """
+    if sender is None or sender.name.startswith("decision.") or sender.request.is_eager:
+        return
+    settings = load()
+    store = desks.desk().store if desks.bound() else connect(settings)
+    error = f"{type(exception).__name__}: {exception}"
+    payload = {"args": list(args or ()), "kwargs": dict(kwargs or {})}
+    queue = (sender.request.delivery_info or {}).get("routing_key") or "upkeep"
+    attempts = 1 + (sender.request.retries or 0)
+    dead.bury(store, sender.name, queue, payload, error, attempts, WallClock().now())
     if not desks.bound():
-        desks.bind(open_desk(load()))
+        store.close()
 
 
 @worker_process_shutdown.connect
 def stop(**_: Any) -> None:
     """Close it with the child."""
+    if MEASURED in os.environ and load().metrics_port is not None:
+        from workers import metrics
+
+        metrics.leave()
     if desks.bound():
         desks.desk().close()
         desks.bind(None)

@@ -142,6 +142,7 @@ def _over(scope: "Scope", target: str) -> str:
 def status(ctx: typer.Context, json: Json = False) -> None:
     """Show how the desk stands: modes, money, champions, the newest data, the chains."""
     from storage import audit, registry, switches
+    from workers import watch
 
     at = opening.now()
     chosen = opening.settings(ctx)
@@ -149,11 +150,12 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         seen = switches.read(store)
         data = _data(store, at)
         # On packaged history the desk's clock stands where the record ends, not at today.
-        packaged = chosen.feed == "packaged" and data["newest_bar"] is not None
+        packaged = chosen.feed != "files" and data["newest_bar"] is not None
         bots = _bots(store, seen, data["newest_bar"] if packaged else at)
         versions = registry.versions(store)
         champions = {v.model: v for v in versions if v.stage == "champion"}
         chains = {bot: {"seq": seq, "hash": sha} for bot, (seq, sha) in audit.heads(store).items()}
+        alive = watch.roles(chosen, store, at)
     told = {
         "home": str(chosen.home),
         "database": "sqlite" if store.file else "postgresql",
@@ -167,6 +169,7 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         "trained": max((v.trained_at for v in versions), default=None),
         "data": data,
         "chains": chains,
+        "roles": alive,
     }
     if json:
         render.emit(told)
@@ -270,6 +273,10 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
         else f"{render.when(bar)}, {told['data']['age_days']:,.0f} days ago by the wall clock",
         "chains": ", ".join(heads) or "nothing is recorded yet",
         "home": f"{told['home']} ({told['database']}, feed {told['feed']})",
+        "roles": ", ".join(
+            f"{name} {'alive' if role['alive'] else 'DEAD'}" for name, role in told["roles"].items()
+        )
+        or "no fleet is up; `omega up` starts one",
     }
     render.show(render.spaced(*parts, render.pairs(facts)))
 

@@ -8,7 +8,7 @@ import typer
 
 from api import opening, render
 from api.verbs.common import DryRun, Json
-from domain.errors import OmegaError, Refused
+from domain.errors import Refused, TimedOut
 
 if TYPE_CHECKING:
     from domain.bot import Bot
@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 HELD = 4
 POLL = 0.003
 """Seconds between two looks at the record."""
-
-
-class TimedOut(OmegaError):
-    """No answer came in time; what was asked was closed as a HOLD."""
-
-    exit_code = 7
 
 
 def decide(
@@ -53,8 +47,7 @@ def decide(
         else:
             made = _queued(desk, asked, about, timeout)
     if json:
-        told = made.model_dump(mode="json") | {"hash": made.hash, "recorded": not dry_run}
-        render.emit(told)
+        render.emit(render.plain(made) | {"recorded": not dry_run})
     else:
         render.show(render.decision(made))
     if made.code == "UNTRAINED":
@@ -97,7 +90,7 @@ def _queued(desk: "Desk", bot: "Bot", symbol: str, timeout: float) -> "OmegaDeci
     from orchestrator import canvas
     from workers import embedded
 
-    with embedded.running(desk.settings, ("decision",)):
+    with embedded.client(desk.settings):
         context = desk.ask(bot, symbol)
         canvas.publish([context])
         return _sealed(desk, context, timeout)

@@ -232,7 +232,7 @@ def _clock(patient: Patient) -> str:
     from datetime import UTC
 
     from market import calendar
-    from orchestrator.session import EXCHANGE
+    from market.calendar import TIMETABLE
 
     probe = _needs_settings(patient).home / ".doctor"
     probe.write_text("")
@@ -243,7 +243,7 @@ def _clock(patient: Patient) -> str:
         raise Unwell(f"{apart:.1f} s from the file system's", "synchronise the clock (NTP)")
     opens = calendar.roll(at)
     return (
-        f"{render.when(at)}, {at.astimezone(EXCHANGE):%H:%M} at the exchange; "
+        f"{render.when(at)}, {at.astimezone(TIMETABLE):%H:%M} at the exchange; "
         f"the next session opens {render.when(opens)}"
     )
 

@@ -11,7 +11,7 @@ from api.verbs.common import Json, Out
 
 if TYPE_CHECKING:
     from domain.settings import Settings
-    from orchestrator.report import Summary
+    from orchestrator.summary import Summary
 
 
 def bots(
@@ -58,40 +58,37 @@ def schedule(ctx: typer.Context, json: Json = False) -> None:
     """Show the timetable: what runs when, and when next, in exchange time and in UTC."""
     from datetime import timedelta
 
-    from celery.schedules import crontab
-
     from market import calendar
-    from orchestrator.session import EXCHANGE, YEAR, every
+    from market.calendar import TIMETABLE
+    from orchestrator.session import next_slot
     from workers.app import create
 
     at = opening.now()
-    until = at + timedelta(days=YEAR)
     table = create(opening.settings(ctx)).conf.beat_schedule
     entries: list[dict[str, Any]] = []
     for name, entry in table.items():
-        when: crontab = entry["schedule"]
-        due = next(every(when, at, until), None)
+        due = next_slot(entry["schedule"], at)
         entries.append(
             {
                 "name": name,
                 "task": entry["task"],
                 "kwargs": entry["kwargs"],
-                "crontab": repr(when).removeprefix("<crontab: ").partition(" (")[0],
+                "when": _when(entry["schedule"]),
                 "queue": entry["options"]["queue"],
                 "expires_seconds": entry["options"]["expires"],
-                "next_exchange": None if due is None else due.astimezone(EXCHANGE).isoformat(),
+                "next_exchange": None if due is None else due.astimezone(TIMETABLE).isoformat(),
                 "next_utc": None if due is None else due.isoformat(),
             }
         )
     opens = calendar.roll(at)
     if json:
-        render.emit({"timezone": str(EXCHANGE), "next_session": opens, "schedule": entries})
+        render.emit({"timezone": str(TIMETABLE), "next_session": opens, "schedule": entries})
         return
     rows = [
         (
             entry["name"],
             entry["task"],
-            entry["crontab"],
+            entry["when"],
             entry["queue"],
             _clock(entry["next_exchange"], "%a %m-%d %H:%M"),
             _clock(entry["next_utc"], "%m-%d %H:%M"),
@@ -99,9 +96,17 @@ def schedule(ctx: typer.Context, json: Json = False) -> None:
         )
         for entry in entries
     ]
-    columns = ("entry", "task~", "crontab~", "queue", "next, exchange", "UTC", ">expires")
-    said = f"Exchange time is {EXCHANGE}. The next session opens {render.when(opens)}."
+    columns = ("entry", "task~", "when~", "queue", "next, exchange", "UTC", ">expires")
+    said = f"Exchange time is {TIMETABLE}. The next session opens {render.when(opens)}."
     render.show(render.spaced(render.table("", columns, rows), said))
+
+
+def _when(schedule: Any) -> str:
+    """Return a crontab as its five fields, and a pulse as its period."""
+    text = repr(schedule)
+    if text.startswith("<crontab: "):
+        return text.removeprefix("<crontab: ").partition(" (")[0]
+    return f"every {schedule.run_every.total_seconds():g} s"
 
 
 def _clock(text: str | None, form: str) -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from rich.console import RenderableType
 
     from domain.settings import Settings
-    from orchestrator.report import BotReport, Forecasts, ModelReport, Summary
+    from orchestrator.summary import BotReport, Forecasts, ModelReport, Summary
     from risk.measures import Criterion, Gate
 
 FIRST, LAST = date(2016, 1, 4), date(2018, 12, 31)

@@ -127,10 +127,7 @@ def show(
         order = _order(store, key)
         closed = _closed(store, made.bot, key)
     if json:
-        render.emit(
-            made.model_dump(mode="json")
-            | {"hash": made.hash, "chain": proof, "order": order, "trades": closed}
-        )
+        render.emit(render.plain(made) | {"chain": proof, "order": order, "trades": closed})
         return
     facts = {
         "order": order and f"{order['action']} {order['quantity']}, {order['status']}",

@@ -17,6 +17,7 @@ from market.quality import Frequency, utc
 
 CATALOG: dict[str, str] = {
     "packaged": "market.feeds.packaged:Packaged",
+    "playback": "market.feeds.playback:Playback",
     "files": "market.feeds.files:Files",
 }
 

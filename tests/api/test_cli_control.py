@@ -1,6 +1,16 @@
 """Stopping, deciding while stopped, and going on."""
 
+import json
+
+import pytest
+from celery.schedules import crontab
+
+from api import opening
 from beat_schedule import SCHEDULE
+from domain.settings import Settings
+from orchestrator import books
+from orchestrator.desk import accounts
+from trading.accounting import Account
 from trading.bots.catalog import BOTS
 
 LAYERS = ["safety", "inference", "advisor", "correlation", "sizing"]
@@ -59,6 +69,62 @@ def test_resume_releases_and_the_layers_are_asked_again(omega) -> None:
     assert "inference" in [v["layer"] for v in again["draft"]["verdicts"]]
     [released] = omega.sql("SELECT body FROM audit WHERE bot = 'fortress' AND kind = 'release'")
     assert '"reason":"over"' in released[0]
+
+
+@pytest.fixture
+def drawn_down(omega) -> Account:
+    """FORTRESS a third below its peak, and the latch that the sweep threw for it."""
+    with opening.desk(Settings(home=omega.home)) as desk:
+        account = accounts(desk.store, desk.bots)["fortress"]
+        account = account.model_copy(update={"peak": 1.5 * account.equity, "losses_in_row": 2})
+        books._keep(desk.store, [account])
+        assert books.sweep(desk) == 1
+    return account
+
+
+def kept(omega, name: str = "fortress") -> Account:
+    [(body,)] = omega.sql("SELECT body FROM state WHERE key = ?", f"account/{name}")
+    return Account.model_validate_json(body)
+
+
+def acts(omega) -> list[tuple[str, dict]]:
+    told = omega.sql(
+        "SELECT kind, body FROM audit WHERE bot = 'fortress'"
+        " AND kind IN ('release', 'acknowledge') ORDER BY seq"
+    )
+    return [(kind, json.loads(body)) for kind, body in told]
+
+
+def test_a_person_who_resumes_a_bot_begins_its_drawdown_anew(omega, drawn_down) -> None:
+    other = kept(omega, "samson")
+    stopped = omega("decide", "fortress", "--inline", "--json")
+    assert (stopped.code, stopped.json["code"]) == (4, "KILLED")
+    assert "DRAWDOWN" in stopped.json["reason"]
+    words = ("--bot", "fortress", "--reason", "the model was wrong", "--who", "ann")
+    said = omega("resume", *words, "--json")
+    assert (said.code, len(said.json["released"]), said.json["left"]) == (0, 1, [])
+    account = kept(omega)
+    assert account.equity == drawn_down.equity
+    assert (account.peak, account.losses_in_row) == (account.equity, 0)
+    (released, first), (acknowledged, second) = acts(omega)
+    assert (released, acknowledged) == ("release", "acknowledge")
+    for body in (first, second):
+        assert (body["who"], body["reason"]) == ("ann", "the model was wrong")
+    assert (second["peak"], second["equity"]) == (drawn_down.peak, drawn_down.equity)
+    again = omega("decide", "fortress", "--inline", "--json").json
+    assert again["draft"]["verdicts"][0]["effect"] != "veto"
+    assert "inference" in [v["layer"] for v in again["draft"]["verdicts"]]
+    assert kept(omega, "samson") == other
+    assert omega("trail", "verify").code == 0
+
+
+def test_a_drawdown_is_not_forgiven_without_a_reason(omega, drawn_down) -> None:
+    for words in ((), ("--reason", " "), ("--reason", "drill", "--dry-run")):
+        said = omega("resume", "--bot", "fortress", *words)
+        assert said.code == (0 if "--dry-run" in words else 2)
+        assert kept(omega) == drawn_down
+        assert acts(omega) == []
+    assert omega("decide", "fortress", "--inline", "--json").json["code"] == "KILLED"
 
 
 def test_resume_says_when_there_is_nothing_to_release(omega) -> None:
@@ -150,6 +216,8 @@ def test_the_timetable_shown_is_the_one_that_runs(fresh) -> None:
     assert {e["name"]: e["task"] for e in told["schedule"]} == {
         name: entry["task"] for name, entry in SCHEDULE.items()
     }
-    assert all(entry["next_utc"] for entry in told["schedule"])
-    assert told["schedule"][0]["crontab"] == "25 8 * * mon-fri"
+    real_time = {name for name, e in SCHEDULE.items() if not isinstance(e["schedule"], crontab)}
+    assert {e["name"] for e in told["schedule"] if not e["next_utc"]} == real_time
+    assert next(e["when"] for e in told["schedule"] if e["name"] == "reap") == "every 5 s"
+    assert told["schedule"][0]["when"] == "25 8 * * mon-fri"
     assert "America/Chicago" in fresh("schedule").out

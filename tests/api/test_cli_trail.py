@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from domain.decision import Draft
 from orchestrator import replay
 from storage import audit
+from trading.structures.base import payoff
 
 NO_UTF8 = 0xFF
 
@@ -109,6 +111,22 @@ def test_show_has_the_verdicts_the_order_and_the_place_in_the_chain(omega) -> No
     for layer in ("safety", "inference", "advisor", "correlation", "sizing", "seal"):
         assert layer in text
     assert omega("trail", "show", "nothing").code == 2
+
+
+def test_show_says_what_a_trade_can_bring_and_where_it_breaks_even(omega) -> None:
+    [(key,)] = omega.sql(
+        "SELECT id FROM decisions WHERE quantity > 0 AND symbol = 'SPX' ORDER BY id LIMIT 1"
+    )
+    told = omega("trail", "show", key, "--json").json
+    offer = Draft.model_validate(told["draft"]).proposal
+    assert told["break_evens"]
+    text = omega("trail", "show", key).out
+    for spot in told["break_evens"]:
+        result = (payoff(offer.legs, spot) + offer.entry) * offer.multiplier - offer.costs
+        assert result == pytest.approx(0, abs=1e-6)
+        assert f"{spot:,.2f}" in text
+    assert f"${offer.max_loss:,.2f} a unit" in text
+    assert f"${offer.max_gain:,.2f} a unit" in text
 
 
 def test_export_writes_every_record_with_its_signature(omega, tmp_path) -> None:

@@ -63,6 +63,40 @@ def test_names_in_the_environment_may_be_in_any_case_and_others_are_left_alone(
     assert settings.seed == 5
 
 
+def test_a_file_can_hold_any_value_so_that_a_secret_is_in_no_environment(tmp_path: Path) -> None:
+    for name, text in {"url": "postgresql://omega:secret@db/omega\n", "streak": "2"}.items():
+        (tmp_path / name).write_text(text)
+    environ = {
+        "OMEGA_DATABASE_URL_FILE": str(tmp_path / "url"),
+        "omega_limits__loss_streak_file": str(tmp_path / "streak"),
+    }
+    settings = load(written(tmp_path, "[limits]\nloss_streak = 4\n"), environ)
+    assert settings.database_url == "postgresql://omega:secret@db/omega"
+    assert settings.limits == Limits(loss_streak=2)
+
+
+def test_a_value_and_a_file_for_it_are_one_too_many(tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("redis://one")
+    both = {"OMEGA_BROKER_URL": "redis://one", "OMEGA_BROKER_URL_FILE": str(tmp_path / "url")}
+    for environ in (both, dict(reversed(both.items()))):
+        said = refused(tmp_path / "none.toml", environ)
+        assert "OMEGA_BROKER_URL is set twice" in said
+
+
+@pytest.mark.parametrize(
+    ("content", "wrong"),
+    [(None, "No such file"), (b"", "is empty"), (b" \n", "is empty"), (b"\xff", "decode")],
+)
+def test_a_file_that_holds_no_value_is_never_taken_for_the_default(
+    tmp_path: Path, content: bytes | None, wrong: str
+) -> None:
+    if content is not None:
+        (tmp_path / "url").write_bytes(content)
+    said = refused(tmp_path / "none.toml", {"OMEGA_BROKER_URL_FILE": str(tmp_path / "url")})
+    assert said.startswith("OMEGA_BROKER_URL_FILE: ")
+    assert wrong in said
+
+
 def test_a_database_url_goes_before_the_home() -> None:
     assert Settings(database_url="postgresql://db/omega").database == "postgresql://db/omega"
 
@@ -91,6 +125,7 @@ def test_a_misspelt_key_in_the_file_names_the_right_one(
         ("OMEGA_LIMITS__LOSS_STREEK", "OMEGA_LIMITS__LOSS_STREAK"),
         ("OMEGA_LIMITS_LOSS_STREAK", "OMEGA_LIMITS__LOSS_STREAK"),
         ("omega_hone", "OMEGA_HOME"),
+        ("OMEGA_BROKER_ULR_FILE", "OMEGA_BROKER_URL"),
     ],
 )
 def test_a_misspelt_name_in_the_environment_names_the_right_one(

@@ -7,7 +7,7 @@ import pytest
 from domain.book import KillCode, Limits, Mode, Scope, Switches
 from domain.decision import Effect, Reason
 from domain.errors import Refused
-from domain.examples import CLOSE, book, bot, context, exposure, switch
+from domain.examples import CLOSE, book, bot, context, exposure
 from domain.trade import Intent
 from risk import caps, correlation, guardrails, killswitch
 
@@ -47,11 +47,6 @@ def test_a_latch_without_an_expiry_stopped_the_desk_until_its_owner_removed_the_
 def test_three_losses_were_reported_and_killed_nothing() -> None:
     assert guardrails.safety(context(book=book(losses_in_row=3))).effect is Effect.VETO
     assert guardrails.trips(book(losses_in_row=3), Limits(), bot(), CLOSE, ROLL)
-
-
-def test_a_machine_used_to_resume_what_a_person_had_stopped() -> None:
-    with pytest.raises(Refused):
-        killswitch.may_release(switch(), "scheduler", "auto_resume_at", human=False)
 
 
 @pytest.mark.parametrize("mode", Mode)

@@ -12,7 +12,7 @@ from domain.decision import Draft, Effect, Reason, Verdict
 from domain.errors import IntegrityError, Refused
 from domain.settings import Settings
 from domain.version import Version
-from storage import artifacts, decisions, engine, orders, registry, state, switches, tables
+from storage import artifacts, decisions, engine, record, registry, state, switches, tables
 from storage.engine import Store, reading, writing
 from storage.registry import Why
 
@@ -79,7 +79,15 @@ def test_a_kill_between_two_layers_stops_the_order(store: Store) -> None:
     switches.throw(store, examples.switch())
     [sealed] = decisions.seal(store, [draft], admit, AT)
     assert sealed.code is Reason.KILLED
-    assert orders.open_orders(store) == []
+    assert record.opening_orders(store) == {}
+
+
+def test_a_machine_does_not_resume_what_a_person_had_stopped(store: Store) -> None:
+    """A scheduler resumed at an hour that the switch itself named."""
+    thrown = switches.throw(store, examples.switch())
+    with pytest.raises(Refused, match="only a person releases them"):
+        switches.release(store, [thrown.id], "scheduler", "its hour has come", False, AT)
+    assert switches.read(store).latches == (thrown,)
 
 
 def test_an_automatic_latch_has_an_end(store: Store) -> None:

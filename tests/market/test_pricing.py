@@ -194,22 +194,6 @@ def test_at_expiry_an_option_is_worth_its_intrinsic_value(
     assert pricing.price(cut, Right.PUT, strike, horizon) == max(0.0, strike - spot)
 
 
-@given(spots, strikes, vols, horizons)
-def test_delta_is_the_slope_with_the_volatility_of_the_strike_held(
-    spot: float, ratio: float, vol: float, horizon: float
-) -> None:
-    cut, strike = flat(spot, vol), spot * ratio
-    deviation = float(pricing.iv(cut, strike, horizon)) * sqrt(horizon / 252)
-    call = pricing.delta(cut, Right.CALL, strike, horizon)
-    assert call == pytest.approx(PHI(log(spot / strike) / deviation + deviation / 2), abs=1e-12)
-    assert pricing.delta(cut, Right.PUT, strike, horizon) == pytest.approx(call - 1)
-
-
-def test_delta_at_expiry_is_a_step() -> None:
-    steps = pricing.delta(surface(spot=100.0), Right.CALL, np.array([90.0, 100.0, 110.0]), 0)
-    assert steps.tolist() == [1.0, 0.5, 0.0]
-
-
 def test_a_shifted_surface_keeps_its_volatilities() -> None:
     moved = pricing.shifted(surface(), 2300.0)
     assert (moved.spot, moved.sigmas, moved.label) == (2300.0, surface().sigmas, surface().label)

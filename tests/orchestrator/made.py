@@ -123,7 +123,7 @@ def desk_at(home: Path, when: datetime, feed: Feed | None = None) -> Iterator[De
 def due(desk: Desk, bot: str, symbol: str) -> Context:
     """Scan one bot and return the context of one symbol, pending."""
     desk.scan([bot])
-    _, waiting = decisions.unsealed(desk.store, desk.clock.now())
+    waiting = [c for c, _ in decisions.unsealed(desk.store) if c.deadline >= desk.clock.now()]
     return next(c for c in waiting if (c.bot.name, c.symbol) == (bot, symbol))
 
 

@@ -16,15 +16,18 @@ from domain.trade import Exit, Intent, Order, Position
 from market import calendar, pricing
 from market.panel import Panel
 from orchestrator import books, pipeline
-from orchestrator.desk import Desk, accounts
+from orchestrator.desk import Desk, View, accounts
 from risk import killswitch
+from risk.capital import Capital
 from storage import audit, exposure, orders, outbox, state, switches, trades
 from tests.orchestrator.made import DAY, MINUTE, Made, desk_at, due, ordered, packaged, wanting
+from tests.storage.made import unfilled
 from trading import accounting
 from trading.bots.catalog import BOTS
 from trading.strategies import catalog as strategies
 from trading.structures.base import value
 
+START = datetime(2014, 1, 2, tzinfo=UTC)
 CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
 OPEN = datetime(2016, 3, 8, 14, 30, tzinfo=UTC)
 NEXT = datetime(2016, 3, 8, 21, tzinfo=UTC)
@@ -57,7 +60,7 @@ def everything(desk: Desk) -> dict[str, object]:
         "trades": trades.trades(desk.store),
         "exposure": exposure.held(desk.store),
         "state": {key: kept.body for key, kept in state.listing(desk.store, "").items()},
-        "waiting": orders.open_orders(desk.store),
+        "waiting": unfilled(desk.store),
         "outbox": [message.payload for message in outbox.pending(desk.store)],
     }
 
@@ -94,7 +97,7 @@ def test_nothing_is_filled_at_the_close_it_was_decided_at(flat: Desk) -> None:
     turn(flat, OPEN - MINUTE)
     assert books.execute(flat) == 0
     assert trades.positions(flat.store) == []
-    assert len(orders.open_orders(flat.store)) == 1
+    assert len(unfilled(flat.store)) == 1
 
 
 def test_an_order_is_filled_at_the_next_open_with_the_volatility_known_then(flat: Desk) -> None:
@@ -126,7 +129,36 @@ def test_an_order_is_filled_once(flat: Desk) -> None:
     turn(flat, OPEN + MINUTE)
     assert books.execute(flat) == 0
     assert everything(flat) == once
-    assert accounts(flat.store, flat.bots)["fortress"].trades_today == 1
+    assert View.read(flat, OPEN).book(flat.bot("fortress"), "SPX").trades_today == 1
+
+
+def test_an_entry_of_today_is_counted_whoever_wrote_the_account_last(flat: Desk) -> None:
+    """As when a mark that had read the account before the fill writes it after."""
+    ordered(flat, "fortress", "SPX")
+    carried(flat, 1)
+    early = state.listing(flat.store, "account/")
+    turn(flat, NEXT + MINUTE)
+    flat.bots["fortress"] = BOTS["fortress"].model_copy(update={"max_daily": 9, "max_open": 9})
+    flat.seal([wanting(flat.ask(flat.bot("fortress"), "SPX"))])
+    tomorrow = calendar.opens(calendar.ahead(NEXT, 1).date())
+    turn(flat, tomorrow)
+    assert books.execute(flat) == 1
+    state.put_many(flat.store, {key: kept.body for key, kept in early.items()})
+    book = View.read(flat, tomorrow).book(flat.bot("fortress"), "SPX")
+    assert (book.trades_today, book.open_positions) == (1, 2), "yesterday's is open, not of today"
+
+
+def test_an_order_counts_once_of_today_while_it_waits_and_when_it_is_filled(flat: Desk) -> None:
+    bot = BOTS["autotrader"]
+    counts = []
+    flat.seal([wanting(flat.ask(bot, symbol)) for symbol in ("KO", "JPM")])
+    for moment in (CLOSE, NEXT):
+        turn(flat, moment)
+        books.execute(flat)
+        counts.append(View.read(flat, moment).book(bot, "XOM").trades_today)
+    flat.seal([wanting(flat.ask(bot, "XOM"))])
+    counts.append(View.read(flat, NEXT).book(bot, "XOM").trades_today)
+    assert counts == [2, 2, 3]
 
 
 def test_a_message_that_comes_again_fills_nothing_again(flat: Desk) -> None:
@@ -220,7 +252,7 @@ def test_an_order_that_closes_is_left_to_the_mark(flat: Desk) -> None:
     turn(flat, calendar.opens(datetime(2016, 3, 9, tzinfo=UTC).date()))
     assert books.execute(flat) == 0
     assert trades.positions(flat.store) == [position]
-    assert [o.intent for o in orders.open_orders(flat.store)] == [Intent.CLOSE]
+    assert [o.intent for o in unfilled(flat.store)] == [Intent.CLOSE]
 
 
 # mark
@@ -283,7 +315,7 @@ def test_a_closed_trade_is_in_the_cash_and_out_of_the_exposure(flat: Desk) -> No
     account = accounts(flat.store, flat.bots)["fortress"]
     assert account.cash == 100_000 + trade.pnl
     assert (account.unrealised, account.trades, account.costs) == (0.0, 1, trade.costs)
-    assert {o.intent for o in orders.open_orders(flat.store)} == set()
+    assert {o.intent for o in unfilled(flat.store)} == set()
     assert books.execute(flat) == 0
     assert outbox.pending(flat.store) == []
 
@@ -394,7 +426,7 @@ def test_every_unit_that_was_filled_was_closed_or_is_held(
     assert {key: order.quantity for key, (order, _) in filled.items()} == dict(units)
     assert {status for _, status in filled.values()} == {"filled"}
     held = {p.decision_id: p.risk for p in trades.positions(desk.store)}
-    waiting = {o.id for o in orders.open_orders(desk.store)}
+    waiting = {o.id for o in unfilled(desk.store)}
     found = {e.id: e.risk for e in exposure.held(desk.store)}
     assert found.keys() == held.keys() | waiting
     assert {key: found[key] for key in held} == held
@@ -534,12 +566,12 @@ def test_capital_is_drawn_once_a_day(flat: Desk) -> None:
     assert after.body["allotted"] != drawn.body["allotted"]
 
 
-def test_a_session_opens_with_counts_at_nothing_and_the_result_from_here(flat: Desk) -> None:
-    account_with(flat, "fortress", cash=98_000.0, trades_today=3, losses_in_row=2)
+def test_a_session_opens_with_its_result_from_here(flat: Desk) -> None:
+    account_with(flat, "fortress", cash=98_000.0, losses_in_row=2)
     turn(flat, OPEN - 5 * MINUTE)
     books.roll(flat)
     account = accounts(flat.store, flat.bots)["fortress"]
-    assert (account.trades_today, account.day_open_equity, account.day_pnl) == (0, 98_000.0, 0.0)
+    assert (account.day_open_equity, account.day_pnl) == (98_000.0, 0.0)
     assert account.losses_in_row == 2, "a streak goes on overnight"
     assert str(account.session) == "2016-03-08"
 
@@ -549,7 +581,8 @@ def test_a_session_opens_with_counts_at_nothing_and_the_result_from_here(flat: D
 
 def test_every_trade_teaches_the_capital_once(at_next_close: Callable[[str], Desk]) -> None:
     desk = at_next_close("home")
-    state.drop(desk.store, ["capital", "rewarded"])
+    nothing = {"capital": Capital().model_dump(mode="json"), "rewarded": START.isoformat()}
+    state.put_many(desk.store, nothing)
     n = len(trades.trades(desk.store))
     assert books.reward(desk) == n
     first = state.get(desk.store, "capital")

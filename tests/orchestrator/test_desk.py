@@ -18,10 +18,11 @@ from domain.values import Action, Env
 from market.features import compute
 from orchestrator import desk as desks
 from orchestrator import pipeline
-from orchestrator.desk import IN_TIME, Desk, View, admit, allotted, opened
+from orchestrator.desk import ATTEMPTS, IN_TIME, LOST, Desk, View, admit, allotted, opened
 from risk import killswitch
-from storage import decisions, exposure, orders, outbox, registry, state, switches
+from storage import dead, decisions, exposure, outbox, record, registry, state, switches
 from tests.orchestrator.made import DAY, MINUTE, desk_at, due, vetoed, wanting
+from tests.storage.made import unfilled
 from trading.bots.catalog import BOTS
 
 CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
@@ -49,7 +50,7 @@ UNKNOWN_MODE = (
 
 def nothing_happened(desk: Desk) -> bool:
     return (
-        orders.open_orders(desk.store) == []
+        record.opening_orders(desk.store) == {}
         and exposure.held(desk.store) == ()
         and outbox.pending(desk.store) == []
     )
@@ -181,7 +182,7 @@ def test_asking_again_and_again_does_not_order_again_and_again(flat: Desk) -> No
         draft = draft if draft.veto and draft.veto.layer == "safety" else wanting(draft.context)
         codes.append(flat.seal([draft])[0].code)
     assert codes == [Reason.OK] * 3 + [Reason.REPEAT_ORDERS] * 2
-    assert len(orders.open_orders(flat.store)) == 3
+    assert len(unfilled(flat.store)) == 3
 
 
 def test_an_order_that_waits_for_its_fill_counts_as_open(flat: Desk) -> None:
@@ -197,12 +198,41 @@ def test_an_order_that_waits_for_its_fill_counts_as_open(flat: Desk) -> None:
 # reap
 
 
+def turn(desk: Desk, by: timedelta) -> None:
+    desk.clock.turn(desk.clock.now() + by)  # type: ignore[attr-defined]
+
+
+def test_the_reaper_leaves_alone_what_may_still_be_on_its_way(flat: Desk) -> None:
+    [due] = flat.scan(["fortress"])
+    turn(flat, LOST - timedelta(seconds=1))
+    assert flat.reap() == []
+    turn(flat, timedelta(seconds=1))
+    assert flat.reap() == [due]
+    assert flat.reap() == [], "it has just been published again"
+
+
+def test_what_nobody_ever_answers_is_a_dead_letter_after_three_attempts(flat: Desk) -> None:
+    [due] = flat.scan(["fortress"])
+    for _ in range(ATTEMPTS - 1):
+        turn(flat, LOST)
+        assert flat.reap() == [due]
+    assert dead.count(flat.store) == 0
+    turn(flat, LOST)
+    assert flat.reap() == []
+    sealed = decisions.get(flat.store, due.id)
+    assert (sealed.action, sealed.code) == (Action.HOLD, Reason.FAILED)
+    [letter] = dead.letters(flat.store)
+    assert (letter.task, letter.attempts) == ("decision", ATTEMPTS)
+    assert letter.payload == {"decision": due.id, "bot": "fortress", "symbol": "SPX"}
+    assert nothing_happened(flat)
+
+
 def test_the_reaper_seals_what_is_late_and_returns_what_is_in_time(flat: Desk) -> None:
     [late] = flat.scan(["fortress"])
-    flat.clock.turn(late.deadline)  # type: ignore[attr-defined]
+    turn(flat, late.deadline - flat.clock.now())
     assert flat.reap() == [late], "at its deadline it is in time"
     waiting = flat.ask(BOTS["anchor"], "SPX")
-    flat.clock.turn(late.deadline + timedelta(seconds=1))  # type: ignore[attr-defined]
+    turn(flat, LOST)
     assert flat.reap() == [waiting]
     sealed = decisions.get(flat.store, late.id)
     assert (sealed.action, sealed.code) == (Action.HOLD, Reason.EXPIRED)
@@ -241,7 +271,7 @@ def test_the_reaper_leaves_what_was_decided_alone(flat: Desk) -> None:
 def test_what_wants_to_trade_is_sealed_ordered_and_reserved(flat: Desk) -> None:
     [decision] = flat.seal([wanting(due(flat, "fortress", "SPX"), 2)])
     assert (decision.action, decision.quantity) == (Action.SELL, 2)
-    [order] = orders.open_orders(flat.store)
+    [order] = unfilled(flat.store)
     assert (order.id, order.decision_id, order.quantity) == (ID, ID, 2)
     [held] = exposure.held(flat.store)
     assert decision.proposal is not None
@@ -327,7 +357,7 @@ def test_one_batch_cannot_overrun_a_limit_of_the_bot(
     sealed = stocks(flat, **limits)
     assert [decision.code for decision in sealed] == [Reason.OK] * most + [code] * (20 - most)
     assert sealed[most].reason == f"{most} by now, limit {most}"
-    assert len(orders.open_orders(flat.store)) == len(exposure.held(flat.store)) == most
+    assert len(unfilled(flat.store)) == len(exposure.held(flat.store)) == most
 
 
 def test_two_batches_cannot_overrun_it_either(flat: Desk) -> None:

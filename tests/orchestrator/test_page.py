@@ -15,7 +15,7 @@ from domain.trade import Exit
 from domain.version import Measure
 from orchestrator import charts, page, prose
 from orchestrator.baselines import Every
-from orchestrator.report import (
+from orchestrator.summary import (
     Baseline,
     Bin,
     BotReport,

@@ -21,10 +21,11 @@ from learning.feedback import verified
 from market import window
 from market.feeds.base import Feed
 from market.feeds.packaged import Packaged
-from orchestrator import baselines, report
+from orchestrator import baselines, figures
 from orchestrator.books import Mark
-from orchestrator.report import Summary, summarise
+from orchestrator.report import summarise
 from orchestrator.sight import moment, surface
+from orchestrator.summary import Summary
 from storage import artifacts, decisions, engine, orders, registry, state, switches, trades
 from storage.engine import Store
 from storage.registry import Ruling, Why
@@ -245,7 +246,7 @@ def test_groups_hold_every_prediction_once_and_do_not_split_equal_ones(
     came = [
         outcome(str(k), probability=p, happened=happened) for k, (p, happened) in enumerate(said)
     ]
-    groups = report._bins(came)
+    groups = figures.bins(came)
     assert sum(group.n for group in groups) == len(said)
     assert sum(group.hits for group in groups) == sum(happened for _, happened in said)
     means = [group.predicted for group in groups]

@@ -140,18 +140,3 @@ def test_every_automatic_latch_halts_but_a_drawdown_leaves_positions_to_be_reduc
 ) -> None:
     expected = Mode.REDUCING if code is KillCode.DRAWDOWN else Mode.HALTED
     assert auto(code).mode is expected
-
-
-@pytest.mark.parametrize("latch", [switch(), auto()])
-def test_a_person_with_a_reason_may_release(latch: Switch) -> None:
-    killswitch.may_release(latch, "Ann", "checked by phone", human=True)
-    for who, reason in (("Ann", " "), ("", "checked")):
-        with pytest.raises(Refused, match="name and a reason"):
-            killswitch.may_release(latch, who, reason, human=True)
-
-
-def test_no_machine_may_release_a_latch() -> None:
-    with pytest.raises(Refused, match="until a person releases it"):
-        killswitch.may_release(switch(), "sweep", "looks fine", human=False)
-    with pytest.raises(Refused, match="it holds until 2017-03-04 14:00Z"):
-        killswitch.may_release(auto(), "", "looks fine", human=False)

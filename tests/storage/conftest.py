@@ -78,6 +78,20 @@ def settings(request: pytest.FixtureRequest, tmp_path: Path, blank: Path) -> Ite
         conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def bare(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Settings]:
+    """Give the settings of a home whose database has no schema yet, on each database."""
+    if request.param == "sqlite":
+        yield Settings(home=tmp_path / "bare")
+        return
+    url: str = request.getfixturevalue("postgres")
+    name = f"omega_{next(_numbers)}"
+    with psycopg.connect(url, autocommit=True) as conn:
+        conn.execute(f"CREATE DATABASE {name}")
+        yield Settings(home=tmp_path / "bare", database_url=url.replace("/postgres?", f"/{name}?"))
+        conn.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
 def opened() -> Iterator[Callable[..., Store]]:
     """Open stores that are closed when the test ends."""

@@ -10,8 +10,9 @@ from sqlalchemy import text
 from domain import examples
 from domain.book import Exposure, Switches
 from domain.decision import Draft, Effect, OmegaDecision, Reason, Verdict
-from domain.trade import Exit, Fill, Outcome, Position, Trade
+from domain.trade import Exit, Fill, Order, Outcome, Position, Trade
 from domain.version import Version
+from storage import orders, outbox
 from storage.engine import Store, writing
 
 AT = examples.CLOSE
@@ -138,6 +139,12 @@ def version(content: bytes, model: str = "wisdom", **fields: Any) -> Version:
         "data_hash": "0123456789ab",
     }
     return Version(**(plain | fields))
+
+
+def unfilled(store: Store) -> list[Order]:
+    """Return the orders that wait for a fill, as whoever works off the outbox finds them."""
+    found = [orders.get(store, message.payload["order"]) for message in outbox.pending(store, 1000)]
+    return [order for order, status in found if status == "open"]
 
 
 def tamper(store: Store, statement: str, **values: Any) -> None:

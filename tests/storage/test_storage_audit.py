@@ -15,7 +15,8 @@ from domain.decision import Reason
 from domain.errors import IntegrityError, Refused
 from domain.settings import Settings
 from domain.trade import Exit, Order
-from storage import audit, decisions, orders, tables, trades
+from domain.version import Version
+from storage import artifacts, audit, decisions, orders, registry, tables, trades
 from storage.engine import Store, reading, writing
 from tests.storage.made import (
     AT,
@@ -27,6 +28,7 @@ from tests.storage.made import (
     position,
     tamper,
     trade,
+    version,
     veto,
     want,
 )
@@ -119,6 +121,22 @@ TAMPERED = {
         "UPDATE decisions SET asof = '2017-03-03T21:02:00.000001Z' WHERE bar LIKE '%:02:%'",
         r"fortress \d: the row of decision fortress-SPX-20170303T2102Z is not the one",
     ),
+    "decision made": (
+        "UPDATE decisions SET created_at = '2017-03-03T21:02:00.000001Z' WHERE bar LIKE '%:02:%'",
+        r"fortress \d: the row of decision fortress-SPX-20170303T2102Z is not the one",
+    ),
+    "decision sealed": (
+        "UPDATE decisions SET sealed_at = '2017-03-04T21:00:00.000001Z' WHERE quantity = 2",
+        r"fortress \d: the row of decision fortress-SPX-20170303T2101Z is not the one",
+    ),
+    "decision of another bot": (
+        "UPDATE decisions SET bot = 'anchor' WHERE bar LIKE '%:02:%'",
+        r"fortress \d: the row of decision fortress-SPX-20170303T2102Z is not the one",
+    ),
+    "decision open again": (
+        "UPDATE decisions SET status = 'PENDING' WHERE bar LIKE '%:02:%'",
+        r"fortress \d: the row of decision fortress-SPX-20170303T2102Z is not the one",
+    ),
     "fill price": ("UPDATE fills SET price = 5.5", r"fortress \d: the fill .* was changed"),
     "trade profit": ("UPDATE trades SET pnl = 4400", r"fortress \d: the trade .* was changed"),
     "trade reason": ("UPDATE trades SET why = 'luck'", r"fortress \d: the trade .* was changed"),
@@ -143,6 +161,58 @@ def test_verification_names_what_was_changed(lived: Store, what: str) -> None:
     proven = audit.verify(lived)
     assert not proven.ok
     assert re.match(named, str(proven.fault)), proven.fault
+
+
+# What is done to a version that was registered, promoted and told of both times.
+VERSION_TAMPERED = {
+    "body": "UPDATE versions SET body = replace(body, '900', '999')",
+    "artifact": "UPDATE versions SET sha256 = 'x' || substr(sha256, 2)",
+    "training": "UPDATE versions SET trained_at = '2017-03-03T21:00:00.000001Z'",
+    "no training": "UPDATE versions SET trained_at = 'never'",
+    "name": "UPDATE versions SET version = 'another'",
+    "gone": "DELETE FROM versions",
+}
+
+
+@pytest.fixture
+def served(store: Store) -> Version:
+    """Give the champion of a store in which nothing else has happened."""
+    artifacts.put(store, b"a model")
+    made = version(b"a model")
+    registry.register(store, made)
+    why = registry.Why(who="gate", reason="the first")
+    registry.promote(store, made.model, made.version, None, why, AT)
+    return made
+
+
+@pytest.mark.parametrize("what", VERSION_TAMPERED)
+def test_verification_names_the_version_that_was_changed(
+    store: Store, served: Version, what: str
+) -> None:
+    assert audit.verify(store) == audit.Verified(chains=1, records=2, decisions=0, checkpoints=0)
+    tamper(store, VERSION_TAMPERED[what].replace(":", r"\:"))
+    named = f"desk 1: the version wisdom {served.version} (it is about is gone|was changed)"
+    for chain in (None, "desk"):
+        assert re.fullmatch(named, str(audit.verify(store, chain).fault))
+    assert audit.verify(store, "fortress").ok
+
+
+@pytest.mark.parametrize("ruling", ["reject", "retire"])
+def test_a_ruling_tells_of_the_version_it_is_about(
+    store: Store, served: Version, ruling: str
+) -> None:
+    """A version of an older build was not told of when it was registered."""
+    told = {"model": served.model, "version": served.version}
+    tamper(store, "DELETE FROM audit")
+    audit.append(store, "desk", "register", told, AT)
+    why = registry.Why(who="me", reason="drill")
+    if ruling == "retire":
+        registry.retire(store, served.model, served.version, why, AT)
+    else:
+        registry.rule(store, served.model, served.version, registry.Ruling.REJECT, why, AT)
+    assert audit.verify(store).ok
+    tamper(store, VERSION_TAMPERED["body"])
+    assert str(audit.verify(store).fault).startswith("desk 2: the version wisdom")
 
 
 def test_a_deleted_decision_is_missed(lived: Store) -> None:

@@ -19,6 +19,7 @@ from tests.storage.made import (
     outcome,
     position,
     trade,
+    unfilled,
     want,
 )
 
@@ -44,11 +45,10 @@ def held(store: Store) -> Held:
 
 def test_an_order_waits_until_it_is_filled(store: Store) -> None:
     [decision] = decisions.seal(store, [want()], anything, AT + DAY)
-    [order] = orders.open_orders(store)
+    [order] = unfilled(store)
     assert orders.get(store, order.id) == (order, "open")
-    assert orders.open_orders(store, "anchor") == []
     assert orders.record_fill(store, fill(decision.id), position(decision))
-    assert orders.open_orders(store, "fortress") == []
+    assert unfilled(store) == []
     assert orders.get(store, order.id) == (order, "filled")
     with pytest.raises(Refused, match="no order"):
         orders.get(store, "unheard-of")
@@ -94,7 +94,7 @@ def test_only_a_sealed_decision_places_an_opening_order(store: Store) -> None:
     order = Order.of(decisions.seal(store, [want()], anything, AT)[0])
     with pytest.raises(Refused, match="only a sealed decision"):
         orders.place(store, order.model_copy(update={"id": "other"}), AT)
-    assert orders.open_orders(store) == [order]
+    assert unfilled(store) == [order]
 
 
 def test_a_closing_order_is_placed_once_and_published(store: Store, held: Held) -> None:
@@ -108,6 +108,19 @@ def test_opening_orders_are_counted_since_a_moment(store: Store, held: Held) -> 
     orders.place(store, held.closing(), AT + 2 * DAY)
     assert orders.placed(store, AT + MINUTE) == {("fortress", "SPX"): 1}
     assert orders.placed(store, AT + 2 * MINUTE) == {}
+
+
+def test_entries_are_known_by_decision_since_a_moment(store: Store, held: Held) -> None:
+    [other] = decisions.seal(store, [want(2, "anchor")], anything, AT + DAY)
+    orders.record_fill(store, fill(other.id, 1, 1, at=AT + 2 * DAY))
+    orders.record_fill(store, fill(other.id, 2, 1, at=AT + 2 * DAY), position(other))
+    closing = held.closing()
+    orders.place(store, closing, AT + 2 * DAY)
+    trades.close(store, fill(closing.id, at=AT + 2 * DAY), trade(held.decision))
+    today, all_of_them = {"anchor": {other.id}}, {"fortress": {held.decision.id}}
+    assert orders.entered(store, AT + 2 * DAY) == today
+    assert orders.entered(store, AT + DAY) == today | all_of_them
+    assert orders.entered(store, AT + 2 * DAY + MINUTE) == {}
 
 
 def test_a_cancelled_opening_order_gives_its_reservation_back(store: Store) -> None:

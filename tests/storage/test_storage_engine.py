@@ -9,19 +9,46 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.config import main as alembic
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import create_engine, event, insert, select, text
+from sqlalchemy import MetaData, create_engine, delete, event, insert, select, text
 from sqlalchemy import exc as sql
 
+from domain import examples
 from domain.errors import IntegrityError, SettingsError, Transient
 from domain.settings import Settings
-from storage import audit, decisions, engine, keys, state, tables
+from domain.trade import Exit, Order
+from storage import (
+    artifacts,
+    audit,
+    decisions,
+    engine,
+    keys,
+    orders,
+    registry,
+    state,
+    switches,
+    tables,
+    trades,
+)
 from storage.engine import Store, reading, writing
-from tests.storage.made import AT, anything, hold, want
+from tests.storage.made import (
+    AT,
+    DAY,
+    anything,
+    fill,
+    hold,
+    outcome,
+    position,
+    trade,
+    version,
+    want,
+)
+from trading.accounting import Account
 
 ROOT = Path(__file__).parents[2]
 
@@ -32,7 +59,7 @@ def test_a_new_home_has_a_database_and_a_key_of_its_own(
     store = opened(Settings(home=tmp_path / "a" / "home"))
     key = store.home / keys.NAME
     assert (len(store.key), key.stat().st_mode & 0o777) == (32, 0o600)
-    assert engine.state(store) == ("0001", "0001")
+    assert engine.state(store) == ("0002", "0002")
     assert {path.name for path in store.home.iterdir()} >= {"omega.db", "audit.key"}
     again = opened(Settings(home=store.home))
     assert again.key == store.key
@@ -54,6 +81,102 @@ def test_the_newest_revision_is_the_one_this_build_needs() -> None:
 
 def test_upgrading_twice_changes_nothing(store: Store) -> None:
     assert engine.upgrade(store) == engine.state(store) == (tables.HEAD, tables.HEAD)
+
+
+Rows = dict[str, list[tuple[object, ...]]]
+
+
+def everything(store: Store, columns: dict[str, list[str]]) -> Rows:
+    found: Rows = {}
+    with reading(store) as conn:
+        for name, named in columns.items():
+            table = tables.metadata.tables[name]
+            query = select(*(table.c[column] for column in named)).order_by(*table.primary_key)
+            found[name] = [tuple(row) for row in conn.execute(query)]
+    return found
+
+
+def live(store: Store) -> None:
+    """Leave a row in every table that the first revision had."""
+    batch = [want(1), want(2), hold(3, "anchor")]
+    first, second, _ = decisions.seal(store, batch, anything, AT + DAY)
+    for one in (first, second):
+        orders.record_fill(store, fill(one.id), position(one))
+    closing = Order.closing(position(first), 2, Exit.PROFIT_TARGET, AT + 2 * DAY)
+    orders.place(store, closing, AT + 2 * DAY)
+    trades.close(store, fill(closing.id), trade(first))
+    trades.record_outcomes(store, [outcome(first.id)])
+    artifacts.put(store, b"a model")
+    made = version(b"a model")
+    registry.register(store, made)
+    why = registry.Why(who="gate", reason="the first")
+    registry.promote(store, made.model, made.version, None, why, AT)
+    switches.throw(store, examples.switch())
+    account = Account.of(examples.bot()).model_dump(mode="json")
+    state.put_many(store, {"account/fortress": account | {"trades_today": 3}, "accounts": {}})
+    audit.checkpoint(store, AT + 3 * DAY)
+
+
+def at_revision(settings: Settings, revision: str) -> tuple[Store, dict[str, list[str]]]:
+    """Make a schema of an older build; return it with the columns of its tables."""
+    store, config = engine.connect(settings), Config()
+    config.set_main_option("script_location", "storage:migrations")
+    with writing(store) as conn:
+        config.attributes["connection"] = conn
+        command.upgrade(config, revision)
+        made = MetaData()
+        made.reflect(conn)
+    named = {table.name: list(table.c.keys()) for table in made.sorted_tables}
+    del named["alembic_version"]
+    return store, named
+
+
+def test_a_database_of_the_first_revision_is_refused_and_upgraded_with_nothing_lost(
+    lite: Store, bare: Settings, opened: Callable[..., Store]
+) -> None:
+    live(lite)
+    shutil.copytree(lite.home, bare.home, ignore=shutil.ignore_patterns("omega.db*"))
+    store, columns = at_revision(bare, "0001")
+    before = everything(lite, columns)
+    assert all(before.values())
+    with writing(store) as conn:
+        conn.execute(delete(tables.counters))  # the revision writes the first two itself
+        for name, rows in before.items():
+            named = [dict(zip(columns[name], row, strict=True)) for row in rows]
+            conn.execute(insert(tables.metadata.tables[name]), named)
+    with pytest.raises(
+        SettingsError, match=r"revision 0001, .* needs 0002: run `omega db upgrade`"
+    ):
+        engine.open_store(bare)
+    assert everything(store, columns) == before
+
+    assert engine.upgrade(store) == ("0002", "0002")
+    store.close()
+    after = opened(bare)
+    with reading(after) as conn:
+        assert compare_metadata(MigrationContext.configure(conn), tables.metadata) == []
+    kept = state.get(after, "account/fortress")
+    assert Account.model_validate(kept.body) == Account.of(examples.bot())
+    found = everything(after, columns)
+    assert found | {"state": before["state"]} == before
+    assert [row[:2] for row in found["state"]] == [row[:2] for row in before["state"]]
+    assert audit.verify(after).ok
+
+
+def test_two_dozen_sealed_decisions_are_found_by_their_ids(lite: Store) -> None:
+    """With an index of `status`, SQLite read every sealed row to find them."""
+    asked: list[tuple[str, tuple[str, ...]]] = []
+
+    def note(_: object, __: object, statement: str, values: tuple[str, ...], *___: object) -> None:
+        asked.append((statement, values))
+
+    event.listen(lite.engine, "before_cursor_execute", note)
+    assert decisions.many(lite, [str(n) for n in range(25)]) == []
+    [(statement, values)] = [one for one in asked if one[0].startswith("SELECT")]
+    with reading(lite) as conn:
+        plan = conn.exec_driver_sql(f"EXPLAIN QUERY PLAN {statement}", values)
+        steps = [row.detail for row in plan]
+    assert steps == ["SEARCH decisions USING INDEX sqlite_autoindex_decisions_1 (id=?)"]
 
 
 @pytest.mark.postgres

@@ -3,12 +3,13 @@
 from collections.abc import Callable
 
 import pytest
+from sqlalchemy import update
 
 from domain import examples
 from domain.errors import Refused
 from domain.settings import Settings
-from storage import artifacts, audit, backup, decisions, home, switches
-from storage.engine import Store
+from storage import artifacts, audit, backup, decisions, home, switches, tables
+from storage.engine import Store, writing
 from tests.storage.made import AT, DAY, anything, want
 
 
@@ -48,6 +49,19 @@ def test_a_record_is_put_aside_whole_and_the_key_stays(
     assert len(decisions.listing(opened(old))) == 1
     fresh.close()
     assert home.archive(settings)[0] == lite.home / "archive" / "0002"
+
+
+def test_a_record_whose_switches_cannot_be_read_stays_where_it_is(lite: Store) -> None:
+    """A person may have set one, and it would be lost with the record."""
+    decisions.seal(lite, [want()], anything, AT)
+    switches.throw(lite, examples.switch())
+    with writing(lite) as conn:
+        conn.execute(update(tables.switches).values(mode="sideways"))
+    lite.close()
+    there = sorted(path.name for path in lite.home.iterdir())
+    with pytest.raises(Refused, match=r"omega.db cannot be read.*`omega db restore`"):
+        home.archive(Settings(home=lite.home))
+    assert sorted(path.name for path in lite.home.iterdir()) == there
 
 
 @pytest.mark.postgres

@@ -36,6 +36,8 @@ def promote(store: Store, to: Version, expected: Version | None, day: int = 0) -
 def test_a_version_is_registered_once_with_its_measures(store: Store) -> None:
     made = trained(store, b"one", measures={"auc": Measure(value=0.7, n=200, low=0.6, high=0.8)})
     assert not registry.register(store, made)
+    [told] = audit.records(store, "desk")
+    assert (told.kind, told.at, told.body["sha256"]) == ("register", made.trained_at, made.sha256)
     assert registry.get(store, "wisdom", made.version) == made
     assert registry.versions(store) == [made]
     with pytest.raises(ModelError, match=r"no version 'x'.*omega models list"):
@@ -151,21 +153,9 @@ def test_a_retired_champion_is_gone_and_never_rolled_back_to(
     promote(store, first, None)
     assert registry.retire(store, "wisdom", first.version, WHY, AT + DAY) == 2
     assert registry.champion(store, "wisdom") is None
-    assert registry.live_at(store, "wisdom", AT + DAY) is None
     assert promote(store, second, None, 2) == 3
     with pytest.raises(Refused, match="no earlier champion"):
         registry.rollback(store, "wisdom", second.version, WHY, AT + 3 * DAY)
-
-
-def test_what_was_live_at_a_moment(store: Store, two: tuple[Version, Version]) -> None:
-    first, second = two
-    promote(store, first, None)
-    registry.rule(store, "wisdom", second.version, Ruling.HOLD, WHY, AT + DAY / 2)
-    promote(store, second, first, 1)
-    assert registry.live_at(store, "wisdom", AT - DAY) is None
-    assert registry.live_at(store, "wisdom", AT + DAY / 2) == first.version
-    assert registry.live_at(store, "wisdom", AT + DAY) == second.version
-    assert registry.live_at(store, "prophet", AT + DAY) is None
 
 
 def test_every_ruling_is_in_the_ledger_and_in_the_chain(
@@ -187,8 +177,9 @@ def test_every_ruling_is_in_the_ledger_and_in_the_chain(
         AT,
     )
     told = audit.records(store, "desk")
-    assert [r.kind for r in told] == ["promote", "hold", "reject", "reject"]
-    assert told[0].body["measures"] == {"brier": 0.12}
+    kinds = ["register", "register", "promote", "hold", "reject", "reject"]
+    assert [r.kind for r in told] == kinds
+    assert told[2].body["measures"] == {"brier": 0.12}
     with pytest.raises(Refused, match="call promote, rollback or retire"):
         registry.rule(store, "wisdom", first.version, Ruling.PROMOTE, WHY, AT)
 

@@ -12,9 +12,9 @@ from domain.errors import DataError, IntegrityError, Refused
 from domain.settings import Settings
 from domain.trade import Order
 from domain.values import Action, Env
-from storage import audit, decisions, exposure, orders, outbox, switches, tables
+from storage import audit, decisions, exposure, outbox, switches, tables
 from storage.engine import Store, reading, writing
-from tests.storage.made import AT, DAY, MINUTE, anything, hold, tamper, veto, want, within
+from tests.storage.made import AT, DAY, MINUTE, anything, hold, tamper, unfilled, veto, want, within
 
 SEALED_AT = AT + 10 * MINUTE
 
@@ -65,7 +65,7 @@ def test_an_admitted_decision_comes_with_its_order_reservation_and_message(store
     [sealed] = decisions.seal(store, [draft], anything, SEALED_AT)
     assert (sealed.action, sealed.quantity, sealed.code) == (Action.SELL, 2, Reason.OK)
     assert sealed.draft.verdicts[-1].layer == "seal"
-    assert orders.open_orders(store) == [Order.of(sealed)]
+    assert unfilled(store) == [Order.of(sealed)]
     [held] = exposure.held(store)
     assert held == examples.exposure(id=sealed.id, bot="fortress", risk=9_120.0)
     [message] = outbox.pending(store)
@@ -204,13 +204,24 @@ def test_a_failed_decision_is_a_recorded_hold(store: Store) -> None:
     assert decisions.get(store, context.id) == failed
 
 
-def test_what_is_overdue_and_what_is_still_in_time(store: Store) -> None:
+def test_what_is_pending_comes_in_the_order_of_its_deadlines(store: Store) -> None:
     late, soon = hold(1, deadline=AT + MINUTE), hold(2, deadline=AT + 5 * MINUTE)
     decisions.pend(store, [soon.context, late.context])
     decisions.seal(store, [hold(3)], nobody, AT)
-    assert decisions.unsealed(store, AT + 2 * MINUTE) == ([late.context], [soon.context])
-    assert decisions.overdue(store, AT + MINUTE) == []
-    assert decisions.overdue(store, AT + DAY) == [late.context, soon.context]
+    assert decisions.unsealed(store) == [(late.context, 0), (soon.context, 0)]
+
+
+def test_an_attempt_is_counted_of_what_is_pending_alone(store: Store) -> None:
+    waiting, done = hold(1), hold(2)
+    decisions.pend(store, [waiting.context])
+    decisions.seal(store, [done], nobody, AT)
+    asked = [done.context.id, waiting.context.id]
+    assert decisions.again(store, asked) == decisions.again(store, asked) == [waiting.context.id]
+    assert decisions.unsealed(store) == [(waiting.context, 2)]
+    assert decisions.again(store, []) == []
+    decisions.seal(store, [waiting], nobody, AT)
+    assert decisions.again(store, asked) == []
+    assert audit.verify(store).fault is None
 
 
 def test_a_changed_body_is_not_handed_out(store: Store) -> None:

@@ -37,8 +37,6 @@ def test_keys_are_listed_by_what_they_start_with(store: Store) -> None:
     state.put_many(store, {})
     assert state.listing(store, "due/") == {"due/1": (2, 5), "due/2": (1, 2)}
     assert list(state.listing(store, "due_")) == ["due_3"]
-    state.drop(store, ["due/1", "unheard-of"])
-    assert list(state.listing(store, "due/")) == ["due/2"]
 
 
 def test_of_two_changes_at_once_none_is_lost(

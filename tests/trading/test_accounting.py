@@ -84,12 +84,10 @@ def test_a_trade_that_comes_out_even_neither_wins_nor_loses() -> None:
         assert (even.losses_in_row, even.wins, even.losses, even.trades) == (2, 0, 0, 1)
 
 
-def test_a_session_starts_its_counts_again_and_only_once() -> None:
-    traded = accounting.entered(accounting.marked(account(), 1_000.0))
-    assert traded.trades_today == 1
-    rolled = accounting.rolled(traded, MONDAY)
-    assert (rolled.trades_today, rolled.day_open_equity, rolled.day_pnl) == (0, 101_000.0, 0.0)
-    again = accounting.entered(accounting.marked(rolled, 400.0))
+def test_a_session_starts_its_result_again_and_only_once() -> None:
+    rolled = accounting.rolled(accounting.marked(account(), 1_000.0), MONDAY)
+    assert (rolled.day_open_equity, rolled.day_pnl) == (101_000.0, 0.0)
+    again = accounting.marked(rolled, 400.0)
     assert again.day_pnl == -600.0
     assert accounting.rolled(again, MONDAY) == again
     with pytest.raises(ValueError, match="cannot go back"):
@@ -97,11 +95,11 @@ def test_a_session_starts_its_counts_again_and_only_once() -> None:
 
 
 def test_a_book_shows_the_bots_own_money_and_everybodys_risk() -> None:
-    mine = accounting.marked(account(losses_in_row=1, trades_today=2), 500.0)
+    mine = accounting.marked(account(losses_in_row=1), 500.0)
     others = Account.of(BOTS["anchor"])
     held = position()
     book = accounting.book(
-        mine, [mine, others], [accounting.exposure(held)], [held, holding()], 0.3, 1
+        mine, [mine, others], [accounting.exposure(held)], [held, holding()], 0.3, 2, 1
     )
     assert book.equity == 100_500.0
     assert book.day_pnl == 500.0

@@ -51,6 +51,7 @@ def test_these_are_the_tasks(app: Celery) -> None:
         "decision.limits",
         "decision.safety",
         "learning.feedback",
+        "learning.missing",
         "learning.train",
         "learning.validate",
         "market.scan",
@@ -60,6 +61,7 @@ def test_these_are_the_tasks(app: Celery) -> None:
         "trading.mark",
         "upkeep.backup",
         "upkeep.checkpoint",
+        "upkeep.pulse",
         "upkeep.reap",
     ]
 
@@ -82,12 +84,16 @@ def test_every_task_has_a_declared_queue_and_beat_sends_it_there(app: Celery) ->
     assert {queue_of(app, name) for name in ours(app)} == set(QUEUES)
     assert set(app.amqp.queues) == set(QUEUES)
     for name, entry in SCHEDULE.items():
-        assert entry["options"]["queue"] == queue_of(app, entry["task"]), name
+        if entry["task"] == "upkeep.pulse":  # it goes through every queue, to see who serves it
+            assert entry["options"]["queue"] == entry["kwargs"]["of"]
+        else:
+            assert entry["options"]["queue"] == queue_of(app, entry["task"]), name
+    assert {e["kwargs"].get("of") for e in SCHEDULE.values()} - {None} == set(QUEUES)
 
 
 def test_training_shares_no_queue_with_a_decision(app: Celery) -> None:
     training = {name for name in ours(app) if queue_of(app, name) == "training"}
-    assert training == {"learning.train", "learning.feedback", "learning.validate"}
+    assert training == {f"learning.{n}" for n in ("train", "missing", "feedback", "validate")}
     assert {queue_of(app, f"decision.{step}") for step in canvas.STEPS} == {"decision"}
 
 
@@ -123,7 +129,7 @@ def test_a_decision_s_layers_end_long_before_its_deadline(app: Celery) -> None:
 def test_training_is_acknowledged_late_and_only_what_is_transient_is_tried_again(
     app: Celery,
 ) -> None:
-    for name in ("train", "feedback", "validate"):
+    for name in ("train", "missing", "feedback", "validate"):
         task = app.tasks[f"learning.{name}"]
         assert task.acks_late
         assert task.soft_time_limit < task.time_limit

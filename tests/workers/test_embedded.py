@@ -9,8 +9,9 @@ from time import monotonic
 import pytest
 
 from domain.decision import OmegaDecision, Reason
+from domain.errors import Transient
 from orchestrator import canvas
-from orchestrator.desk import Desk
+from orchestrator.desk import LOST, Desk
 from storage import decisions
 from tests.orchestrator.made import desk_at, premium
 from workers import embedded
@@ -73,6 +74,7 @@ def test_each_queue_has_a_worker_of_its_own(desk: Desk) -> None:
     with embedded.running(desk.settings) as app:
         assert sorted(omega_threads()) == ["omega-decision", "omega-upkeep"]
         desk.scan(["fortress"])
+        desk.clock.turn(desk.clock.now() + LOST)
         app.send_task("upkeep.reap")  # upkeep publishes what decision then decides
         assert eventually(lambda: len(sealed(desk, ["fortress-SPX-20160307T2100Z"])) == 1)
     assert omega_threads() == []
@@ -87,6 +89,43 @@ def test_workers_can_be_started_again(desk: Desk) -> None:
             assert eventually(lambda key=key: len(sealed(desk, [key])) == 1)
             assert app.conf.broker_url == "memory://"
     assert omega_threads() == []
+
+
+@pytest.fixture
+def stubborn(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Workers that are told to stop and stay until the test is over."""
+    over = threading.Event()
+
+    class Stubborn(embedded.Worker):
+        def start(self) -> None:
+            super().start()
+            over.wait(DEADLINE)
+
+    monkeypatch.setattr(embedded, "Worker", Stubborn)
+    monkeypatch.setattr(embedded, "STOP", 1.0)
+    yield
+    over.set()
+    assert eventually(lambda: omega_threads() == [])
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(3), RuntimeError("in the body")])
+@pytest.mark.usefixtures("stubborn")
+def test_a_worker_that_does_not_stop_is_said_and_does_not_hide_why_it_ends(
+    desk: Desk, caplog: pytest.LogCaptureFixture, error: BaseException
+) -> None:
+    with pytest.raises(type(error)) as raised, embedded.running(desk.settings, ("decision",)):
+        raise error
+    assert raised.value is error
+    assert "the decision worker did not stop within 1 s" in caplog.messages
+
+
+@pytest.mark.usefixtures("stubborn")
+def test_a_worker_that_does_not_stop_after_its_work_is_an_error(desk: Desk) -> None:
+    with (
+        pytest.raises(Transient, match="decision worker did not stop within 1 s"),
+        embedded.running(desk.settings, ("decision",)),
+    ):
+        pass
 
 
 def test_a_body_that_raises_still_stops_the_workers(desk: Desk) -> None:

@@ -14,7 +14,6 @@ from domain.settings import Settings
 from learning import trainer
 from market import calendar
 from models.catalog import CATALOG
-from orchestrator import session
 from risk import killswitch
 from storage import audit, backup, decisions, engine, registry, switches
 from storage.engine import Store
@@ -140,7 +139,7 @@ def test_the_record_is_whole_and_its_chains_hold(twice: Twice, store: Store) -> 
 
 
 def test_every_model_was_trained_on_what_was_known_before_the_first_day(store: Store) -> None:
-    midnight = datetime(2016, 1, 4, tzinfo=session.EXCHANGE).astimezone(UTC)
+    midnight = datetime(2016, 1, 4, tzinfo=calendar.TIMETABLE).astimezone(UTC)
     for name in CATALOG:
         versions = registry.versions(store, name)
         assert min(v.trained_at for v in versions) == midnight

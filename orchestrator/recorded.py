@@ -1,0 +1,107 @@
+"""What a session left behind: the part of the record that a report is made of, read once."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from math import fsum
+from typing import NamedTuple, Self
+
+from domain.bot import Bot
+from domain.trade import Outcome, Position, Trade
+from market import window
+from market.panel import Panel
+from models import catalog
+from orchestrator.books import Mark
+from orchestrator.sight import moment
+from storage import decisions, record, state, trades
+from storage.decisions import SEALED, Line
+from storage.engine import Store
+
+ALL = 10_000_000
+
+
+class Recorded(NamedTuple):
+    """What is recorded of the desk, or of one bot."""
+
+    lines: list[Line]
+    """Sealed decisions, oldest first."""
+    pending: int
+    closed: list[Trade]
+    held: list[Position]
+    outcomes: list[Outcome]
+    orders: dict[tuple[str, str], int]
+    marks: list[Mark]
+    examples: dict[tuple[str, str], str]
+    """The newest reason in full, by layer and code."""
+
+    def of(self, bot: str) -> Self:
+        """Return the part of one bot."""
+        lines = [line for line in self.lines if line.bot == bot]
+        ids = {line.id for line in lines}
+        return self._replace(
+            lines=lines,
+            closed=[trade for trade in self.closed if trade.bot == bot],
+            held=[position for position in self.held if position.bot == bot],
+            outcomes=[outcome for outcome in self.outcomes if outcome.decision_id in ids],
+            orders={key: n for key, n in self.orders.items() if key[0] == bot},
+            marks=[mark for mark in self.marks if mark.bot == bot],
+        )
+
+    @property
+    def whole(self) -> list[Trade]:
+        """One trade per entry that is wholly closed, in how many parts it may have been.
+
+        A half that is sold at 1 R and the rest that is stopped are one decision and one result. To
+        count them as two would show a winner and hide what the rest came to.
+        """
+        still = {position.decision_id for position in self.held}
+        parts: dict[str, list[Trade]] = {}
+        for trade in self.closed:
+            if trade.decision_id not in still:
+                parts.setdefault(trade.decision_id, []).append(trade)
+        return [_joined(closings) for closings in parts.values()]
+
+
+def read(store: Store, bots: Mapping[str, Bot]) -> Recorded:
+    """Return everything that is recorded of these bots."""
+    every = [line for line in decisions.listing(store, limit=ALL) if line.bot in bots]
+    lines = [line for line in reversed(every) if line.status == SEALED]
+    kept = state.listing(store, "equity/").values()
+    return Recorded(
+        lines=lines,
+        pending=len(every) - len(lines),
+        closed=[trade for trade in trades.trades(store) if trade.bot in bots],
+        held=[position for position in trades.positions(store) if position.bot in bots],
+        outcomes=[o for model in catalog.CATALOG for o in trades.outcomes(store, model)],
+        orders=record.opening_orders(store),
+        marks=[mark for one in kept if (mark := Mark.model_validate(one.body)).bot in bots],
+        examples=_examples(store, lines),
+    )
+
+
+def _examples(store: Store, lines: Sequence[Line]) -> dict[tuple[str, str], str]:
+    newest = {(line.layer, line.code): line.id for line in lines if line.layer}
+    found = {decision.id: decision for decision in decisions.many(store, list(newest.values()))}
+    return {
+        (str(layer), str(code)): found[key].reason
+        for (layer, code), key in newest.items()
+        if key in found
+    }
+
+
+def bars(panel: Panel, lines: Iterable[Line]) -> list[datetime]:
+    """Return the distinct bars that were decided on, oldest first."""
+    places = {window.index(panel, asof) for asof in {line.asof for line in lines}}
+    return [moment(panel, place) for place in sorted(places)]
+
+
+def _joined(parts: Sequence[Trade]) -> Trade:
+    pnl, risk = fsum(part.pnl for part in parts), fsum(part.risk for part in parts)
+    return parts[-1].model_copy(
+        update={
+            "quantity": sum(part.quantity for part in parts),
+            "pnl": pnl,
+            "costs": fsum(part.costs for part in parts),
+            "risk": risk,
+            "r": pnl / risk,
+        }
+    )

@@ -1,0 +1,56 @@
+"""Homes with trained models, and a desk that looks at what a fleet does."""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from domain.settings import Settings
+from learning import loop
+from market import calendar
+from market.feeds.playback import Playback
+from models.catalog import CATALOG
+from orchestrator.desk import Desk
+from storage import engine
+from tests.system.fleet import SESSION, SLOW, at_close, now
+from workers.lifecycle import open_desk
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Train every model on what was known before the session that the tests play."""
+    home = tmp_path_factory.mktemp("trained")
+    settings = Settings(home=home, feed="playback")
+    store, panel = engine.open_store(settings), Playback().panel()
+    asof = calendar.opens(SESSION) - timedelta(hours=1)
+    for name in CATALOG:
+        loop.retrain(name, store, panel, asof, settings.seed, settings.costs, "test")
+    store.close()
+    return home
+
+
+@pytest.fixture
+def home(trained: Path, tmp_path: Path) -> Settings:
+    """Return a home of its own, trained, whose playback stands at a close."""
+    shutil.copytree(trained, tmp_path / "home")
+    settings = Settings(home=tmp_path / "home", feed="playback", pace=SLOW)
+    store = engine.open_store(settings)
+    at_close(store, now())
+    store.close()
+    return settings
+
+
+@pytest.fixture
+def looking() -> Iterator[Callable[[Settings], Desk]]:
+    """Return a function that opens a desk of this process on a fleet's home."""
+    with ExitStack() as stack:
+
+        def open_one(settings: Settings) -> Desk:
+            desk = open_desk(settings)
+            stack.callback(desk.close)
+            return desk
+
+        yield open_one

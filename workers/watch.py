@@ -1,0 +1,106 @@
+"""What can be seen of a running fleet from outside: its queues, its roles, its backlog."""
+
+from datetime import datetime
+from typing import Any
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+from sqlalchemy import func, select
+
+from domain.errors import Transient
+from domain.settings import Settings
+from storage import dead, engine, lease, state, tables
+from storage.engine import Store
+from workers.app import create
+from workers.config import QUEUES
+
+PATIENCE = 1.0
+"""Seconds that a worker has to answer."""
+
+
+def look(settings: Settings, at: datetime) -> dict[str, Any]:
+    """Return what waits where, and for how long.
+
+    `waiting` is None where there is no broker to ask. `wait_seconds` is what the newest pulse took
+    through the queue, `silent_seconds` how long ago it was; None before the first.
+
+    Raises
+    ------
+    Transient
+        The broker that is set does not answer.
+    """
+    store = engine.open_store(settings)
+    try:
+        depths, unacknowledged = _depths(settings)
+        pulses = {name: state.get(store, f"pulse/{name}") for name in QUEUES}
+        pending = select(func.count()).where(tables.decisions.c.status == "PENDING")
+        with engine.reading(store) as conn:
+            waiting = conn.execute(pending).scalar_one()
+        return {
+            "broker": settings.broker_url,
+            "queues": {
+                name: {"waiting": depths[name], **_pulse(pulse.body if pulse else None, at)}
+                for name, pulse in pulses.items()
+            },
+            "unacknowledged": unacknowledged,
+            "pending": waiting,
+            "dead": dead.count(store),
+        }
+    finally:
+        store.close()
+
+
+def _pulse(body: dict[str, Any] | None, at: datetime) -> dict[str, Any]:
+    if body is None:
+        return {"wait_seconds": None, "silent_seconds": None, "worker": None}
+    silent = (at - datetime.fromisoformat(body["at"])).total_seconds()
+    return {"wait_seconds": body["wait"], "silent_seconds": silent, "worker": body["host"]}
+
+
+def _depths(settings: Settings) -> tuple[dict[str, int | None], int | None]:
+    if settings.broker_url.startswith("memory://"):
+        return dict.fromkeys(QUEUES), None
+    with create(settings) as client:
+        return depths(client)
+
+
+def depths(client: Celery) -> tuple[dict[str, int | None], int | None]:
+    """Return how many messages wait in each queue, and how many were taken and are not done."""
+    url = client.conf.broker_url
+    try:
+        with client.connection_for_read() as connection:
+            connection.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE)
+            channel = connection.default_channel
+            if url.startswith(("redis", "unix")):
+                # An empty list is no key, so here a queue that is empty cannot be declared.
+                redis = channel.client
+                return {n: redis.llen(n) for n in QUEUES}, redis.zcard("unacked_index")
+            return {
+                name: channel.queue_declare(queue=name, passive=True).message_count
+                for name in QUEUES
+            }, None
+    except (OperationalError, OSError) as error:
+        raise Transient(f"the broker {url} does not answer: {error}") from error
+
+
+def roles(settings: Settings, store: Store, at: datetime) -> dict[str, dict[str, Any]]:
+    """Return which roles are alive: workers that answer a ping, and beat by its lease."""
+    found: dict[str, dict[str, Any]] = {}
+    if not settings.broker_url.startswith("memory://"):
+        with create(settings) as client:
+            answers = _ping(client)
+        for queue in QUEUES:
+            nodes = sorted(node for node in answers if node.startswith(f"{queue}@"))
+            found[queue] = {"alive": bool(nodes), "by": nodes}
+    held = lease.holder(store, "beat")
+    if held is not None or found:
+        alive = held is not None and held.until > at
+        found["beat"] = {"alive": alive, "by": [held.owner] if held and alive else []}
+    return found
+
+
+def _ping(client: Celery) -> set[str]:
+    try:
+        return {node for answer in client.control.ping(timeout=PATIENCE) for node in answer}
+    except (OperationalError, OSError):
+        return set()
