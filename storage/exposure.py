@@ -10,6 +10,11 @@ from storage import tables
 from storage.engine import Store, reading
 
 _TABLE = tables.exposures
+_OPEN = (
+    select(*(_TABLE.c[name] for name in Exposure.model_fields))
+    .where(_TABLE.c.released_at.is_(None))
+    .order_by(_TABLE.c.id)
+)
 _OF_ID = update(_TABLE).where(_TABLE.c.id == bindparam("of"), _TABLE.c.released_at.is_(None))
 
 
@@ -21,8 +26,7 @@ def held(store: Store) -> tuple[Exposure, ...]:
 
 def current(conn: Connection) -> tuple[Exposure, ...]:
     """Return the open reservations as this transaction sees them."""
-    query = select(*(_TABLE.c[name] for name in Exposure.model_fields))
-    rows = conn.execute(query.where(_TABLE.c.released_at.is_(None)).order_by(_TABLE.c.id)).all()
+    rows = conn.execute(_OPEN).all()
     return tuple(Exposure(**dict(zip(Exposure.model_fields, row, strict=True))) for row in rows)
 
 

@@ -1,9 +1,12 @@
 """Orders and what became of them."""
 
 from collections.abc import Sequence
+from functools import cache
 
 from pydantic import AwareDatetime
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, bindparam, func, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.sql.dml import ReturningInsert
 
 from domain.errors import IntegrityError, Refused
 from domain.trade import Fill, Intent, Order, Position
@@ -13,6 +16,18 @@ from storage.audit import Entry, extend
 from storage.engine import Store, reading, writing
 
 _TABLE = tables.orders
+# Statements are made once: making one takes longer than the database takes to answer it.
+_WANTED = _TABLE.c.id == bindparam("wanted")
+_ONE = select(_TABLE.c.body, _TABLE.c.status).where(_WANTED)
+_ORDERED = (
+    select(_TABLE.c.bot, _TABLE.c.decision_id, _TABLE.c.status, _TABLE.c.quantity)
+    .where(_WANTED)
+    .with_for_update()
+)
+_DONE = update(_TABLE).where(_WANTED).values(status="filled")
+_TOTAL = select(func.coalesce(func.sum(tables.fills.c.quantity), 0)).where(
+    tables.fills.c.order_id == bindparam("wanted")
+)
 
 
 def opening(conn: Connection, orders: Sequence[Order]) -> None:
@@ -55,7 +70,7 @@ def place(store: Store, order: Order, at: AwareDatetime) -> bool:
 def get(store: Store, key: str) -> tuple[Order, str]:
     """Return an order and its status: ``open``, ``filled`` or ``cancelled``."""
     with reading(store) as conn:
-        row = conn.execute(select(_TABLE.c.body, _TABLE.c.status).where(_TABLE.c.id == key)).first()
+        row = conn.execute(_ONE, {"wanted": key}).first()
     if row is None:
         raise Refused(f"no order {key!r}")
     return Order.model_validate_json(row.body), row.status
@@ -108,8 +123,7 @@ def cancel(store: Store, key: str, why: str, at: AwareDatetime) -> bool:
 
 
 def _filled(conn: Connection, key: str) -> int:
-    total = select(func.coalesce(func.sum(tables.fills.c.quantity), 0))
-    return int(conn.execute(total.where(tables.fills.c.order_id == key)).scalar_one())
+    return int(conn.execute(_TOTAL, {"wanted": key}).scalar_one())
 
 
 def record_fill(store: Store, fill: Fill, position: Position | None = None) -> bool:
@@ -133,12 +147,10 @@ def record_fill(store: Store, fill: Fill, position: Position | None = None) -> b
 
 def take(conn: Connection, store: Store, fill: Fill) -> bool:
     """Record a fill within the transaction of `conn`; False if it is known."""
-    query = select(_TABLE.c.bot, _TABLE.c.decision_id, _TABLE.c.status, _TABLE.c.quantity)
-    order = conn.execute(query.where(_TABLE.c.id == fill.order_id).with_for_update()).first()
+    order = conn.execute(_ORDERED, {"wanted": fill.order_id}).first()
     if order is None or order.decision_id != fill.decision_id:
         raise IntegrityError(f"fill {fill.id}: there is no order {fill.order_id!r} of its decision")
-    new = tables.insert(conn, tables.fills).values(fill.model_dump()).on_conflict_do_nothing()
-    if conn.execute(new.returning(tables.fills.c.id)).first() is None:
+    if conn.execute(_new_fill(conn.dialect.name), fill.model_dump()).first() is None:
         return False
     filled = _filled(conn, fill.order_id)
     if order.status == "cancelled" or filled > order.quantity:
@@ -147,17 +159,28 @@ def take(conn: Connection, store: Store, fill: Fill) -> bool:
             f"({order.status}); compare with the broker's account before trading on"
         )
     if filled == order.quantity:
-        conn.execute(update(_TABLE).where(_TABLE.c.id == fill.order_id).values(status="filled"))
+        conn.execute(_DONE, {"wanted": fill.order_id})
     body = fill.model_dump(mode="json")
     extend(conn, store, [Entry(order.bot, "fill", body, fill.id)], fill.at)
     return True
+
+
+@cache
+def _new_fill(dialect: str) -> ReturningInsert[tuple[str]]:
+    new = tables.insert_of(dialect, tables.fills).on_conflict_do_nothing()
+    return new.returning(tables.fills.c.id)
+
+
+@cache
+def _held(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    upsert = tables.insert_of(dialect, tables.positions)
+    changed = {name: upsert.excluded[name] for name in ("quantity", "body")}
+    return upsert.on_conflict_do_update(index_elements=["id"], set_=changed)
 
 
 def hold(conn: Connection, position: Position) -> None:
     """Write an open position, new or changed, and set its reservation to the risk it has left."""
     named = ("id", "decision_id", "bot", "symbol", "quantity", "opened_at")
     row = {name: getattr(position, name) for name in named} | {"body": canonical(position)}
-    upsert = tables.insert(conn, tables.positions).values(row)
-    changed = {name: upsert.excluded[name] for name in ("quantity", "body")}
-    conn.execute(upsert.on_conflict_do_update(index_elements=["id"], set_=changed))
+    conn.execute(_held(conn.dialect.name), row)
     exposure.adjust(conn, {position.decision_id: position.risk})

@@ -5,9 +5,11 @@ Each key holds one JSON value and a revision that rises with every change.
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.errors import Transient
 from domain.values import canonical
@@ -15,6 +17,8 @@ from storage import tables
 from storage.engine import Store, reading, writing
 
 _TABLE = tables.state
+# Statements are made once: making one takes longer than the database takes to answer it.
+_ONE = select(_TABLE).where(_TABLE.c.key == bindparam("wanted"))
 
 
 class Kept(NamedTuple):
@@ -27,7 +31,7 @@ class Kept(NamedTuple):
 def get(store: Store, key: str) -> Kept | None:
     """Return what is kept under a key, or None."""
     with reading(store) as conn:
-        row = conn.execute(select(_TABLE).where(_TABLE.c.key == key)).first()
+        row = conn.execute(_ONE, {"wanted": key}).first()
     return None if row is None else Kept(row.revision, json.loads(row.body))
 
 
@@ -78,6 +82,11 @@ def put_many(store: Store, bodies: Mapping[str, Any]) -> None:
         {"key": key, "revision": 1, "body": canonical(body)} for key, body in sorted(bodies.items())
     ]
     with writing(store) as conn:
-        new = tables.insert(conn, _TABLE)
-        changed = {"revision": _TABLE.c.revision + 1, "body": new.excluded.body}
-        conn.execute(new.on_conflict_do_update(index_elements=["key"], set_=changed), rows)
+        conn.execute(_upsert(conn.dialect.name), rows)
+
+
+@cache
+def _upsert(dialect: str) -> sqlite.Insert | postgresql.Insert:
+    new = tables.insert_of(dialect, _TABLE)
+    changed = {"revision": _TABLE.c.revision + 1, "body": new.excluded.body}
+    return new.on_conflict_do_update(index_elements=["key"], set_=changed)

@@ -14,6 +14,14 @@ from storage import tables
 from storage.audit import DESK, Entry, extend
 from storage.engine import Store, reading, writing
 
+_REVISION = select(tables.counters.c.value).where(tables.counters.c.name == "desk")
+_LOCKED = _REVISION.with_for_update()
+_SET = (
+    select(tables.switches)
+    .where(tables.switches.c.released_at.is_(None))
+    .order_by(tables.switches.c.id)
+)
+
 
 def lock(conn: Connection) -> int:
     """Wait for the desk's row, hold it until the transaction ends, and return the revision.
@@ -21,8 +29,7 @@ def lock(conn: Connection) -> int:
     Whoever reserves risk and whoever throws a switch holds it, so one comes wholly before the
     other: once `throw` has returned, no order can be committed that did not see the switch.
     """
-    row = select(tables.counters.c.value).where(tables.counters.c.name == "desk")
-    return conn.execute(row.with_for_update()).scalar_one()
+    return conn.execute(_LOCKED).scalar_one()
 
 
 def read(store: Store) -> Switches:
@@ -36,10 +43,8 @@ def read(store: Store) -> Switches:
 
 def current(conn: Connection) -> Switches:
     """Return the switches as this transaction sees them."""
-    counter = select(tables.counters.c.value).where(tables.counters.c.name == "desk")
-    latches = select(tables.switches).where(tables.switches.c.released_at.is_(None))
-    revision = conn.scalar(counter)
-    rows = conn.execute(latches.order_by(tables.switches.c.id)).mappings().all()
+    revision = conn.scalar(_REVISION)
+    rows = conn.execute(_SET).mappings().all()
     try:
         if revision is None:
             return Switches(readable=False)

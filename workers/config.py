@@ -30,6 +30,9 @@ POOLS: dict[str, dict[str, Any]] = {
         "worker_pool_start_method": "spawn",
         "worker_max_tasks_per_child": 5,
         "worker_max_memory_per_child": 2_000_000,  # KiB
+        # A spawned child out of decisions' way took 8 s to be up while both cores were busy; the
+        # four it has by default ended every one of ten in a row, and nothing was trained.
+        "worker_proc_alive_timeout": 60,
     },
     "upkeep": {"worker_concurrency": 1},
 }

@@ -20,8 +20,8 @@ from storage import engine
 from workers import roles, servers
 from workers.app import create
 
-DEADLINE = 60.0
-"""Seconds; a worker is up in four where nothing else runs."""
+DEADLINE = 120.0
+"""Seconds; a worker is up in four where nothing else runs, one that trains gives way to all else."""
 
 
 def eventually(holds: Callable[[], bool], seconds: float = DEADLINE) -> bool:

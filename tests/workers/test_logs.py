@@ -87,7 +87,8 @@ def test_beat_and_flower_speak_alike(here: Place) -> None:
 
 def test_the_level_that_is_set_comes_before_the_command_s(here: Place) -> None:
     here.start("beat", roles.beat(), OMEGA_LOG_LEVEL="debug")
-    assert eventually(lambda: any(x["level"] == "debug" for x in lines(here, "beat")))
+    assert eventually(lambda: any(x["event"] == "sends" for x in lines(here, "beat")))
+    assert any(x["level"] == "debug" for x in lines(here, "beat"))
     assert here.stop("beat") == 0
 
 
