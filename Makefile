@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run test check bench docs lock clean
+.PHONY: help install run up test check bench docs lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -24,6 +24,9 @@ install: .venv/.core            ## make .venv and install from the hash-pinned l
 
 run: .venv/.core                ## train on 2014-2015, trade 2016-2018, write the report
 	$(BIN)/omega replay
+
+up: .venv/.core                 ## start and supervise the whole desk on this machine, until Ctrl-C
+	$(BIN)/omega up
 
 test: .venv/.dev                ## the whole suite, with a real PostgreSQL, and branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term

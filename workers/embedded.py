@@ -57,14 +57,14 @@ def running(
 
 
 @contextmanager
-def client(settings: Settings) -> Iterator[Celery]:
-    """Yield an application whose messages are worked off.
+def client(settings: Settings, queue: str) -> Iterator[Celery]:
+    """Yield an application whose messages in one queue are worked off.
 
     By a worker of this process where the broker is in memory; by those of the fleet where it is a
     server, for only they have what a process gives.
     """
     if settings.broker_url.startswith("memory://"):
-        with running(settings, ("decision",)) as application:
+        with running(settings, (queue,)) as application:
             yield application
         return
     with create(settings) as application:

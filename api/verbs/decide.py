@@ -90,7 +90,7 @@ def _queued(desk: "Desk", bot: "Bot", symbol: str, timeout: float) -> "OmegaDeci
     from orchestrator import canvas
     from workers import embedded
 
-    with embedded.client(desk.settings):
+    with embedded.client(desk.settings, "decision"):
         context = desk.ask(bot, symbol)
         canvas.publish([context])
         return _sealed(desk, context, timeout)

@@ -68,13 +68,13 @@ def _names(models: list[str] | None, every: bool) -> list[str]:
 
 
 def _trained(desk: "Desk", names: list[str]) -> list[dict[str, Any]]:
-    """Train on the training queue of a real worker in this process."""
+    """Train on the training queue: of the fleet that is up, or of a worker in this process."""
     from storage import registry
     from workers import embedded
 
     done = []
     who = opening.login()
-    with embedded.running(desk.settings, ("training",)) as app, render.progress("training") as told:
+    with embedded.client(desk.settings, "training") as app, render.progress("training") as told:
         for place, name in enumerate(names):
             told(place / len(names), name)
             sent = app.send_task("learning.train", kwargs={"model": name, "who": who})
