@@ -9,6 +9,7 @@ from functools import partial
 from math import ceil
 from pathlib import Path
 from typing import Any, NamedTuple
+from weakref import WeakSet
 
 from sqlalchemy import (
     URL,
@@ -44,6 +45,10 @@ _BUSY, _FULL, _CORRUPT, _CANNOT = {5, 6}, {10, 13}, {11, 26}, {8, 14}
 _AWAY = ("08", "53", "57", "40", "55P03")
 
 
+_open: WeakSet[Engine] = WeakSet()
+"""Engines of this process that may hold a connection to an SQLite file."""
+
+
 @dataclass(frozen=True)
 class Store:
     """Where the desk remembers: a database, the key of its audit chain, and a folder."""
@@ -60,6 +65,7 @@ class Store:
     def close(self) -> None:
         """Close every connection."""
         self.engine.dispose()
+        _open.discard(self.engine)
 
 
 class State(NamedTuple):
@@ -114,6 +120,11 @@ def corrupt(file: object, what: object) -> IntegrityError:
 def check_file(file: Path) -> None:
     """Refuse a file that is no SQLite database or has been cut short.
 
+    A file that this process has open is left alone. Closing any descriptor of a file takes away
+    all locks that the process holds on it, SQLite's too; another process then believes that it is
+    the last one, deletes the journal that is in use, and the database is corrupt
+    (https://www.sqlite.org/howtocorrupt.html, 2.2).
+
     Reads 100 bytes, so every opening can afford it. Bytes 16 and 28 of the header hold the page
     size and the number of pages (https://www.sqlite.org/fileformat.html).
 
@@ -122,7 +133,7 @@ def check_file(file: Path) -> None:
     IntegrityError
         With the command that restores it.
     """
-    if not file.exists() or not file.stat().st_size:
+    if not file.exists() or not file.stat().st_size or _is_open(file):
         return
     with file.open("rb") as stream:
         header = stream.read(100)
@@ -132,6 +143,11 @@ def check_file(file: Path) -> None:
     pages = int.from_bytes(header[28:32])
     if file.stat().st_size < (65_536 if size == 1 else size) * pages:
         raise corrupt(file, "it has been cut short")
+
+
+def _is_open(file: Path) -> bool:
+    known = [file_of(engine.url) for engine in _open]
+    return any(other is not None and other.exists() and other.samefile(file) for other in known)
 
 
 def connect(settings: Settings, wait: float = WAIT) -> Store:
@@ -347,6 +363,7 @@ def _sqlite_error(file: Path | None, what: sqlite3.Error) -> OmegaError | None:
 
 def _sqlite(url: URL, wait: float) -> Engine:
     engine = create_engine(url, connect_args={"timeout": wait})
+    _open.add(engine)
     event.listen(engine, "connect", _prepare)
     event.listen(engine, "begin", _begin)
     return engine

@@ -466,3 +466,28 @@ def test_processes_that_start_at_once_make_one_database(tmp_path: Path) -> None:
     ended = [process.communicate(timeout=60) for process in started]
     assert [process.returncode for process in started] == [0] * 4, ended
     assert len({out for out, _ in ended}) == 1
+
+
+def test_opening_a_database_twice_leaves_the_locks_of_the_first_in_place(tmp_path: Path) -> None:
+    """Another process that ends must not take our journal for its own and delete it."""
+    settings = Settings(home=tmp_path)
+    store = engine.open_store(settings)
+    state.put(store, "a", 1)
+    journal = tmp_path / "omega.db-wal"
+    before = journal.stat().st_ino
+    engine.open_store(settings).close()
+    other = (
+        "import sys; from pathlib import Path; from domain.settings import Settings;"
+        "from storage import engine, state;"
+        "store = engine.open_store(Settings(home=Path(sys.argv[1])));"
+        "state.put(store, 'b', 2); store.close()"
+    )
+    subprocess.run([sys.executable, "-c", other, str(tmp_path)], check=True, cwd=ROOT)
+    assert journal.exists(), "the other process believed that nobody else was there"
+    assert journal.stat().st_ino == before
+    state.put(store, "c", 3)
+    assert set(state.listing(store, "")) >= {"a", "b", "c"}
+    store.close()
+    again = engine.open_store(settings)
+    engine.integrity(again)
+    again.close()
