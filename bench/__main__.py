@@ -16,6 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
+from bench import fleet
 from bench import rows as names
 from domain.clock import VirtualClock
 from domain.settings import Settings, load
@@ -155,6 +156,7 @@ def main() -> None:
         clock = VirtualClock(calendar.closes(date(2016, 7, 1)))
         with bound(open_desk(settings, clock, Env.REPLAY)) as desk:
             rows = deciding(desk) + serving(desk) + seeing(desk) + recording(desk) + playing(run)
+        rows += fleet.measured(settings)
     if tuple(row[0] for row in rows) != names.NAMES:
         raise SystemExit("the rows are not those that bench/rows.py names: change both together")
     machine = f"{os.cpu_count()} processors, Python {platform.python_version()}"

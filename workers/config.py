@@ -28,11 +28,8 @@ POOLS: dict[str, dict[str, Any]] = {
     "training": {
         "worker_concurrency": 1,
         "worker_pool_start_method": "spawn",
-        "worker_max_tasks_per_child": 5,
+        "worker_max_tasks_per_child": 100,
         "worker_max_memory_per_child": 2_000_000,  # KiB
-        # A spawned child out of decisions' way took 8 s to be up while both cores were busy; the
-        # four it has by default ended every one of ten in a row, and nothing was trained.
-        "worker_proc_alive_timeout": 60,
     },
     "upkeep": {"worker_concurrency": 1},
 }
@@ -71,6 +68,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "result_expires": 3600,
+        # A child is up once its desk is open. While both cores were busy that took a spawned one 8 s
+        # and a forked one 5; the four seconds there are by default ended one after another.
+        "worker_proc_alive_timeout": 60,
         "worker_hijack_root_logger": False,
         # Redis does not requeue when a connection is lost: who cancels then loses the run.
         "worker_cancel_long_running_tasks_on_connection_loss": False,

@@ -45,14 +45,17 @@ def beat(level: str = "INFO") -> list[str]:
     return [*CELERY, "beat", "-l", level, "--pidfile="]
 
 
-def flower(port: int, auth: str, level: str = "WARNING", address: str = "127.0.0.1") -> list[str]:
-    """Return the command of Flower: seen with a name and a password, and changing nothing."""
+AUTH = "FLOWER_BASIC_AUTH"
+"""Variable with NAME:PASSWORD, which Flower reads: what stands in a command, every `ps` shows."""
+
+
+def flower(port: int, level: str = "WARNING", address: str = "127.0.0.1") -> list[str]:
+    """Return the command of Flower: seen with the name and password in `AUTH`, changing nothing."""
     return [
         *(sys.executable, "-m", "workers.logs", *APP),
         "flower",
         f"--address={address}",
         f"--port={port}",
-        f"--basic-auth={auth}",
         "--read-only",
         f"--logging={level.lower()}",
     ]

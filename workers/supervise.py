@@ -77,7 +77,7 @@ class Fleet:
                 stdin=subprocess.DEVNULL,
                 stdout=out,
                 stderr=out,
-                env={**os.environ, **role.environ},
+                env=_without_files(os.environ) | dict(role.environ),
                 start_new_session=True,
                 preexec_fn=_die_with_parent if sys.platform == "linux" else None,
             )
@@ -151,6 +151,13 @@ def _plainly(line: str) -> str:
     except ValueError:
         return line.strip()
     return str(told["event"]) if isinstance(told, dict) and "event" in told else line.strip()
+
+
+def _without_files(environ: Mapping[str, str]) -> dict[str, str]:
+    """Leave out secrets kept in files: the supervisor has read them, and hands on what they say."""
+    return {
+        k: v for k, v in environ.items() if not (k.startswith("OMEGA_") and k.endswith("_FILE"))
+    }
 
 
 def _end_group(leader: int, number: int) -> None:

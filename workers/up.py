@@ -62,6 +62,7 @@ def running(settings: Settings, pools: Mapping[str, int], say: Say) -> Iterator[
         environ = {
             "OMEGA_HOME": str(place),
             "OMEGA_BROKER_URL": chosen.url,
+            "OMEGA_DATABASE_URL": settings.database,
             "OMEGA_FEED": settings.feed,
             "OMEGA_PACE": str(settings.pace),
             "OMEGA_METRICS_PORT": str(settings.metrics_port or servers.free_ports(len(QUEUES))),
@@ -99,7 +100,7 @@ def _start(
         fleet.add(Role(queue, command, {**environ, **more}))
     port, auth = servers.free_port(), f"omega:{secrets.token_urlsafe(9)}"
     fleet.add(Role("beat", roles.beat(), environ))
-    fleet.add(Role("flower", roles.flower(port, auth), environ))
+    fleet.add(Role("flower", roles.flower(port), {**environ, roles.AUTH: auth}))
     client = create(settings.model_copy(update={"broker_url": chosen.url}))
     supervise.until(
         lambda: _answering(client) >= {roles.node(queue) for queue in QUEUES},

@@ -5,11 +5,10 @@ from typing import Any
 
 from celery import Celery
 from kombu.exceptions import OperationalError
-from sqlalchemy import func, select
 
 from domain.errors import Transient
 from domain.settings import Settings
-from storage import dead, engine, lease, state, tables
+from storage import dead, decisions, engine, lease, state
 from storage.engine import Store
 from workers.app import create
 from workers.config import QUEUES
@@ -33,9 +32,7 @@ def look(settings: Settings, at: datetime) -> dict[str, Any]:
     try:
         depths, unacknowledged = _depths(settings)
         pulses = {name: state.get(store, f"pulse/{name}") for name in QUEUES}
-        pending = select(func.count()).where(tables.decisions.c.status == "PENDING")
-        with engine.reading(store) as conn:
-            waiting = conn.execute(pending).scalar_one()
+        waiting, _ = decisions.waiting(store)
         return {
             "broker": settings.broker_url,
             "queues": {

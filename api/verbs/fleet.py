@@ -143,7 +143,8 @@ def flower(
     """Run Flower, behind a password and unable to change anything."""
     from workers import roles
 
-    _become(ctx, roles.flower(port, auth, address=address))
+    os.environ[roles.AUTH] = auth
+    _become(ctx, roles.flower(port, address=address))
 
 
 def _become(ctx: typer.Context, command: list[str]) -> None:

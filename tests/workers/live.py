@@ -3,6 +3,7 @@
 import os
 import subprocess
 import urllib.request
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -21,7 +22,7 @@ from workers import roles, servers
 from workers.app import create
 
 DEADLINE = 120.0
-"""Seconds; a worker is up in four where nothing else runs, one that trains gives way to all else."""
+"""Seconds; a worker is up in four where nothing else runs, and one that trains gives way to all."""
 
 
 def eventually(holds: Callable[[], bool], seconds: float = DEADLINE) -> bool:
@@ -40,6 +41,8 @@ class Place:
     environ: dict[str, str]
     app: Celery
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
+    pulses: Counter[str] = field(default_factory=Counter)
+    """How many were sent, by queue."""
 
     def start(self, name: str, command: list[str], **environ: str) -> None:
         """Start a process in a session of its own: a training worker makes its session slow."""
@@ -78,6 +81,7 @@ class Place:
 
     def pulse(self, queue: str) -> str:
         """Send a pulse and return the id of its task."""
+        self.pulses[queue] += 1
         sent = self.app.send_task("upkeep.pulse", kwargs={"of": queue}, queue=queue)
         return str(sent.id)
 
