@@ -39,6 +39,7 @@ class KillCode(StrEnum):
     STALE_DATA = "STALE_DATA"
     INTEGRITY = "INTEGRITY"
     UNREADABLE = "UNREADABLE"
+    MIXED_BUILDS = "MIXED_BUILDS"
 
 
 class Switch(Value):

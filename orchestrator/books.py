@@ -7,8 +7,9 @@ the store and not done a second time.
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 
-from domain.book import KillCode, Switches
+from domain.book import KillCode, Scope, Switch, Switches
 from domain.bot import Bot
+from domain.clock import WallClock
 from domain.errors import DataError
 from domain.market import Bar, Surface
 from domain.trade import Fill, Intent, Order, Position, Trade
@@ -25,6 +26,10 @@ from trading.accounting import Account
 from trading.brokers.base import Quote
 from trading.exits import Closing
 
+PULSE = "pulse/"
+"""Prefix of the keys under which each worker says that it lives, by queue and name."""
+ALIVE = timedelta(seconds=60)
+"""How long a worker that has given no sign still counts as serving, in real time."""
 MARKED = "marked"
 """Key of the last bar that every account was marked to."""
 MANY = 1000
@@ -274,7 +279,27 @@ def sweep(desk: Desk) -> int:
                 if latch.code is KillCode.LOSS_STREAK:
                     forgiven.append(accounting.reset_streak(view.accounts[bot.name]))
     _keep(desk.store, forgiven)
+    mixed = _mixed(desk, now, until)
+    if mixed is not None:
+        new.add(switches.throw(desk.store, mixed).id)
     return len(new)
+
+
+def _mixed(desk: Desk, now: datetime, until: datetime) -> Switch | None:
+    """Return a halt of the whole desk while processes of different code serve it.
+
+    One of eight servers that ran other code than the rest cost Knight Capital 460 million dollars
+    in 45 minutes (SEC release 34-70694).
+    """
+    since = WallClock().now() - ALIVE
+    pulses = [kept.body for kept in state.listing(desk.store, PULSE).values()]
+    alive = [body for body in pulses if datetime.fromisoformat(body["at"]) > since]
+    builds = {body["build"]: body["host"] for body in alive}
+    if len(builds) < 2:
+        return None
+    told = ", ".join(f"{host} runs {code}" for code, host in sorted(builds.items()))
+    code = KillCode.MIXED_BUILDS
+    return killswitch.automatic(Scope.ALL, "*", code, told, now, until, {"builds": len(builds)})
 
 
 def roll(desk: Desk) -> None:

@@ -6,7 +6,8 @@ from datetime import datetime
 from celery import Task, shared_task
 
 from domain.clock import WallClock
-from orchestrator import canvas
+from orchestrator import books, canvas
+from orchestrator.build import build
 from orchestrator.desk import desk
 from storage import audit, state
 from storage import backup as backups
@@ -39,6 +40,7 @@ def pulse(self: Task, of: str) -> float | None:
     here, now = desk(), WallClock().now()
     sent = self.request.get("sent")
     wait = None if sent is None else (now - datetime.fromisoformat(sent)).total_seconds()
-    told = {"at": now.isoformat(), "wait": wait, "host": self.request.hostname, "pid": os.getpid()}
-    state.put(here.store, f"pulse/{of}", told)
+    host = self.request.hostname
+    told = {"at": now.isoformat(), "wait": wait, "host": host, "pid": os.getpid()}
+    state.put(here.store, f"{books.PULSE}{of}/{host}", told | {"build": build()})
     return wait

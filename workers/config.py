@@ -68,8 +68,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
         "result_expires": 3600,
-        # A child is up once its desk is open. While both cores were busy that took a spawned one 8 s
-        # and a forked one 5; the four seconds there are by default ended one after another.
+        # A child is up once its desk is open. While both cores were busy that took a spawned one
+        # 8 s and a forked one 5; the four seconds there are by default ended one after another.
         "worker_proc_alive_timeout": 60,
         "worker_hijack_root_logger": False,
         # Redis does not requeue when a connection is lost: who cancels then loses the run.

@@ -33,7 +33,7 @@ from domain.clock import WallClock
 from domain.errors import OmegaError
 from domain.settings import Settings, load
 from orchestrator import desk as desks
-from storage import dead, decisions, engine, state
+from storage import dead, decisions, engine
 from storage.engine import Store
 from workers import roles
 from workers.config import QUEUES
@@ -285,15 +285,17 @@ class Seen:
     def _store(self) -> "list[Metric]":
         from prometheus_client.metrics_core import CounterMetricFamily
 
+        from workers import watch
+
         store, now = engine.connect(self._settings), WallClock().now()
         try:
             with engine.reading(store):
-                kept = {name: state.get(store, f"pulse/{name}") for name in QUEUES}
+                kept = {name: watch.newest(store, name) for name in QUEUES}
                 pending, _ = decisions.waiting(store)
                 letters, sealed = dead.count(store), self._tally.read(store)
         finally:
             store.close()
-        pulses = {name: one.body for name, one in kept.items() if one is not None}
+        pulses = {name: one for name, one in kept.items() if one is not None}
         ages = {
             name: (now - datetime.fromisoformat(body["at"])).total_seconds()
             for name, body in pulses.items()

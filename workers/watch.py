@@ -8,6 +8,7 @@ from kombu.exceptions import OperationalError
 
 from domain.errors import Transient
 from domain.settings import Settings
+from orchestrator.books import PULSE
 from storage import dead, decisions, engine, lease, state
 from storage.engine import Store
 from workers.app import create
@@ -31,12 +32,12 @@ def look(settings: Settings, at: datetime) -> dict[str, Any]:
     store = engine.open_store(settings)
     try:
         depths, unacknowledged = _depths(settings)
-        pulses = {name: state.get(store, f"pulse/{name}") for name in QUEUES}
+        pulses = {name: newest(store, name) for name in QUEUES}
         waiting, _ = decisions.waiting(store)
         return {
             "broker": settings.broker_url,
             "queues": {
-                name: {"waiting": depths[name], **_pulse(pulse.body if pulse else None, at)}
+                name: {"waiting": depths[name], **_pulse(pulse, at)}
                 for name, pulse in pulses.items()
             },
             "unacknowledged": unacknowledged,
@@ -45,6 +46,12 @@ def look(settings: Settings, at: datetime) -> dict[str, Any]:
         }
     finally:
         store.close()
+
+
+def newest(store: Store, queue: str) -> dict[str, Any] | None:
+    """Return the newest pulse of a queue, of whichever worker; None before the first."""
+    pulses = [kept.body for kept in state.listing(store, f"{PULSE}{queue}/").values()]
+    return max(pulses, key=lambda body: str(body["at"]), default=None)
 
 
 def _pulse(body: dict[str, Any] | None, at: datetime) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def restore(
 ) -> None:
     """Bring back the last backup. The file in its place is kept beside it."""
     from storage import backup as backups
+    from workers import supervise
 
     chosen = opening.settings(ctx)
     source = backups.place(chosen)
@@ -70,7 +71,8 @@ def restore(
         if json or not sys.stdin.isatty():
             raise Refused("restoring replaces the database: say --yes")
         typer.confirm(f"Replace the database by {source}?", abort=True, err=True)
-    done = backups.restore(chosen, opening.now())
+    with supervise.alone(chosen.home):
+        done = backups.restore(chosen, opening.now())
     if json:
         render.emit({"source": str(source), "aside": done.aside, "lost": done.lost})
         return

@@ -11,11 +11,13 @@ import numpy as np
 import pytest
 
 from domain.book import KillCode, Mode, Scope
+from domain.clock import WallClock
 from domain.decision import Reason
 from domain.trade import Exit, Intent, Order, Position
 from market import calendar, pricing
 from market.panel import Panel
 from orchestrator import books, pipeline
+from orchestrator.build import build
 from orchestrator.desk import Desk, View, accounts
 from risk import killswitch
 from risk.capital import Capital
@@ -604,3 +606,41 @@ def test_a_person_who_looked_begins_a_drawdown_and_a_streak_anew(flat: Desk) -> 
     assert books.sweep(flat) == 0
     entry = audit.records(flat.store, "fortress")[-1]
     assert (entry.kind, entry.body["who"], entry.body["peak"]) == ("acknowledge", "me", 100_000.0)
+
+
+# builds
+
+
+def pulse(desk: Desk, host: str, build: str, ago: timedelta = timedelta(0)) -> None:
+    at = (WallClock().now() - ago).isoformat()
+    body = {"at": at, "wait": 0.01, "host": host, "pid": 1, "build": build}
+    state.put(desk.store, f"{books.PULSE}decision/{host}", body)
+
+
+def test_processes_of_different_code_halt_the_desk(flat: Desk) -> None:
+    pulse(flat, "decision@a", "aaa")
+    pulse(flat, "decision@b", "aaa")
+    assert books.sweep(flat) == 0
+    pulse(flat, "decision@b", "bbb")
+    assert books.sweep(flat) == 1
+    [latch] = switches.read(flat.store).latches
+    assert (latch.scope, latch.code, latch.mode) == (
+        Scope.ALL,
+        KillCode.MIXED_BUILDS,
+        Mode.HALTED,
+    )
+    assert "decision@a runs aaa, decision@b runs bbb" in latch.reason
+    stopped = pipeline.run(due(flat, "fortress", "SPX"), lambda _: ())
+    assert stopped.veto is not None
+    assert stopped.veto.code is Reason.KILLED
+
+
+def test_a_worker_that_has_gone_is_no_other_build(flat: Desk) -> None:
+    pulse(flat, "decision@a", "aaa", ago=books.ALIVE * 2)
+    pulse(flat, "decision@b", "bbb")
+    assert books.sweep(flat) == 0
+
+
+def test_a_build_is_named_by_its_code() -> None:
+    assert build() == build.__wrapped__()
+    assert len(build()) == 12
