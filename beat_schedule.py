@@ -61,5 +61,7 @@ SCHEDULE = (
     }
 )
 
-IN_ORDER = ("execute", "mark", "sweep", "scan")
-"""One book-keeping: of these, what falls due together is one chain, in this order."""
+IN_ORDER = ("roll", "execute", "mark", "sweep", "scan")
+"""One book-keeping: of these, what falls due together is one chain, in this order.
+
+All of them write accounts; side by side in two workers, one would undo what the other has done."""
