@@ -48,8 +48,9 @@ def _batches(contexts: Sequence[Context]) -> list[Sequence[Context]]:
 def publish(contexts: Sequence[Context], *, in_one: bool = False) -> None:
     """Send the contexts on their way; a message expires with the last deadline in it.
 
-    As a number of seconds, since the clock of the desk need not be that of the broker.
+    As a number of seconds, since the clock of the desk need not be that of the broker. Nobody waits
+    for its result, which is in the record: whoever did would hang as long as the broker does.
     """
     left = max((c.deadline - c.asof for c in contexts), default=timedelta(0))
     for message in fused(contexts) if in_one else decisions(contexts):
-        message.apply_async(expires=left.total_seconds())
+        message.apply_async(expires=left.total_seconds(), ignore_result=True)

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from math import floor
+from os import getpid
+from socket import gethostname
 from typing import Self
 
 from domain.book import Book, Exposure, Switches
@@ -19,7 +21,7 @@ from domain.decision import (
     Verdict,
     decision_id,
 )
-from domain.errors import DataError, Refused
+from domain.errors import DataError, Refused, Transient
 from domain.settings import Settings
 from domain.trade import Position
 from domain.values import Env
@@ -35,7 +37,8 @@ from risk import capital, caps, killswitch
 from risk.capital import Capital
 from risk.correlation import shared
 from risk.sizing import unit_risk
-from storage import dead, decisions, engine, exposure, orders, state, switches, trades
+from storage import audit, dead, decisions, engine, exposure, orders, state, switches, trades
+from storage.audit import DESK, Entry
 from storage.engine import Store
 from trading import accounting
 from trading.accounting import Account
@@ -70,6 +73,7 @@ class Desk:
     bots: dict[str, Bot] = field(default_factory=lambda: dict(BOTS))
     _seen: Sight | None = None
     _names: tuple[str, ...] = ()
+    _refused: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -208,7 +212,33 @@ class Desk:
     def answers(self) -> Callable[[Context], tuple[Prediction, ...]]:
         """Return the champions of one batch: read once, the newest that the registry has."""
         self.registry.look()
-        return self.champions.answer
+        return self._answer
+
+    def _answer(self, context: Context) -> tuple[Prediction, ...]:
+        said = self.champions.answer(context)
+        if self.champions.refused != self._refused:
+            self._report()
+        return said
+
+    def _report(self) -> None:
+        """Record which champions this process refuses, and who answers instead, once each."""
+        refused, serving = self.champions.refused, self.champions.versions()
+        entries = [
+            Entry(
+                DESK,
+                "refused",
+                {"model": model, "why": why}
+                | {"serving": serving.get(model), "process": f"{gethostname()}:{getpid()}"},
+            )
+            for model, why in refused.items()
+            if self._refused.get(model) != why
+        ]
+        try:
+            with engine.writing(self.store) as conn:
+                audit.extend(conn, self.store, entries, self.clock.now())
+        except Transient:
+            return  # a decision does not fail for this; the next one tells it
+        self._refused = refused
 
     def seal(self, drafts: Sequence[Draft]) -> list[OmegaDecision]:
         """Record the decisions; what wants to trade is checked once more in the transaction."""

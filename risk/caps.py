@@ -1,6 +1,7 @@
 """Hard caps on the desk's risk: asked when a trade is sized, and again when it is sealed."""
 
 from collections.abc import Sequence
+from math import fsum
 
 from domain.book import Exposure, Limits
 from domain.decision import Effect, Reason, Verdict
@@ -44,8 +45,9 @@ def room(
     """
     equity = max(0.0, desk_equity)
     used = {
-        Reason.SYMBOL_CAP: sum(e.risk for e in exposures if e.symbol == symbol),
-        Reason.TOTAL_CAP: sum(e.risk for e in exposures),
+        # Exactly, or the last bit of what is recorded would depend on the order they came in.
+        Reason.SYMBOL_CAP: fsum(e.risk for e in exposures if e.symbol == symbol),
+        Reason.TOTAL_CAP: fsum(e.risk for e in exposures),
     }
     share = {Reason.SYMBOL_CAP: limits.symbol_risk, Reason.TOTAL_CAP: limits.total_risk}
     if shared is not None:

@@ -5,6 +5,7 @@ one matrix: a short condor and a long stock have a correlation that can be measu
 """
 
 from collections.abc import Mapping, Sequence
+from math import fsum
 from typing import Literal
 
 import numpy as np
@@ -210,14 +211,15 @@ def shared(
     20000.0
     """
     movement: dict[str, float] = {}
-    held = 0.0
+    along: list[Dollars] = []
     for exposure in exposures:
         rho = correlations.get(exposure.id)
         # NaN fails the comparison too
         known = rho is not None and abs(rho) <= 1.0
         moves = rho * side * exposure.side if rho is not None and known else 1.0
         movement[exposure.id] = moves
-        held += exposure.risk * max(0.0, moves)
+        along.append(exposure.risk * max(0.0, moves))
+    held = fsum(along)  # exactly, in whatever order they came
     worst_id = max(movement, key=lambda name: movement[name], default=None)
     return SharedRisk(
         movement=movement,

@@ -14,6 +14,7 @@ from typing import Any
 from celery import Celery
 from celery.result import _set_task_join_will_block
 from celery.worker import WorkController, state
+from kombu.exceptions import OperationalError
 
 from domain.errors import Transient
 from domain.settings import Settings
@@ -24,6 +25,8 @@ log = logging.getLogger("omega.embedded")
 READY = 10.0
 STOP = 10.0
 """Seconds to wait for a worker to be up, and to be gone."""
+PATIENCE = 1.0
+"""Seconds that a broker has to answer somebody who waits in a terminal."""
 
 
 class Worker(WorkController):  # type: ignore[misc]
@@ -62,14 +65,33 @@ def client(settings: Settings, queue: str) -> Iterator[Celery]:
 
     By a worker of this process where the broker is in memory; by those of the fleet where it is a
     server, for only they have what a process gives.
+
+    Raises
+    ------
+    Transient
+        The broker does not answer.
     """
     if settings.broker_url.startswith("memory://"):
         with running(settings, (queue,)) as application:
             yield application
         return
     with create(settings) as application:
+        application.conf.update(_impatient(application.conf.broker_transport_options))
         application.set_current()
-        yield application
+        try:
+            yield application
+        except OperationalError as error:
+            why = f"the broker {settings.broker_url} does not answer: {error}"
+            raise Transient(why) from error
+
+
+def _impatient(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the settings of a person's client, who is told within seconds that a broker hangs."""
+    return {
+        "broker_transport_options": options
+        | {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE},
+        "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0},
+    }
 
 
 @contextmanager

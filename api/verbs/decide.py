@@ -87,12 +87,20 @@ def _here(desk: "Desk", bot: "Bot", symbol: str) -> "OmegaDecision":
 
 def _queued(desk: "Desk", bot: "Bot", symbol: str, timeout: float) -> "OmegaDecision":
     """Send it through the queue to real workers, as a scan does, and wait for what they record."""
+    from kombu.exceptions import OperationalError
+
     from orchestrator import canvas
+    from storage import decisions
     from workers import embedded
 
     with embedded.client(desk.settings, "decision"):
         context = desk.ask(bot, symbol)
-        canvas.publish([context])
+        try:
+            canvas.publish([context])
+        except OperationalError:
+            # Nobody waits for it any longer: it must not be published again, and trade, later on.
+            decisions.fail(desk.store, context, "the broker does not answer", desk.clock.now())
+            raise
         return _sealed(desk, context, timeout)
 
 

@@ -1,3 +1,5 @@
+from itertools import permutations
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -6,6 +8,7 @@ from domain.book import Limits
 from domain.decision import Effect, Reason
 from domain.examples import exposure
 from risk import caps
+from risk.correlation import shared
 
 LIMITS = Limits()
 RISKS = st.lists(st.tuples(st.sampled_from(("SPX", "AAPL")), st.floats(0, 1e6)), max_size=6)
@@ -79,3 +82,10 @@ def test_filling_the_room_never_overruns_a_cap(
         risk = min(wanted, caps.room(LIMITS, equity, exposures, symbol).left)
         exposures.append(exposure(symbol=symbol, risk=risk))
     assert sum(e.risk for e in exposures) <= LIMITS.total_risk * equity + caps.CENT
+
+
+def test_room_does_not_depend_on_the_order_of_what_is_held() -> None:
+    held = [exposure(risk=risk) for risk in (0.1, 0.2, 0.3, 0.7)]
+    orders = list(permutations(held))
+    assert len({caps.room(LIMITS, 10.0, order, "SPX").left for order in orders}) == 1
+    assert len({shared(-1, 0.0, {}, order).held for order in orders}) == 1

@@ -1,10 +1,12 @@
 """Homes with trained models, and a desk that looks at what a fleet does."""
 
 import shutil
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from datetime import timedelta
 from pathlib import Path
+from time import monotonic
 
 import pytest
 
@@ -15,7 +17,8 @@ from market.feeds.playback import Playback
 from models.catalog import CATALOG
 from orchestrator.desk import Desk
 from storage import engine
-from tests.system.fleet import SESSION, SLOW, at_close, now
+from tests.system.fleet import SESSION, SLOW, TRADING, at_close, now
+from tests.system.record import Tell
 from workers.lifecycle import open_desk
 
 
@@ -41,6 +44,30 @@ def home(trained: Path, tmp_path: Path) -> Settings:
     at_close(store, now())
     store.close()
     return settings
+
+
+@pytest.fixture
+def trading(home: Settings) -> Settings:
+    """Return such a home, at a close at which some bots trade."""
+    store = engine.open_store(home)
+    at_close(store, now(), TRADING)
+    store.close()
+    return home
+
+
+@pytest.fixture
+def tell(record_property: Callable[[str, object], None]) -> Tell:
+    """Return a function that says how long something took, beside what is aimed at.
+
+    The aim is for a machine of its own. A test fails later, or it would fail for its neighbours.
+    """
+
+    def say(what: str, began: float, aim: float) -> None:
+        took = round(monotonic() - began, 1)
+        record_property(what, took)
+        sys.stdout.write(f"{what}: {took} s, aim {aim:g} s\n")
+
+    return say
 
 
 @pytest.fixture

@@ -13,12 +13,13 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TypeVar
 
+from domain.book import Limits
 from domain.bot import Bot
 from domain.clock import WallClock
 from domain.decision import Context
 from domain.settings import Settings
 from market.playback import Anchor, stops
-from orchestrator import canvas
+from orchestrator import canvas, pipeline
 from orchestrator.desk import Desk, View
 from orchestrator.playback import KEY
 from storage import state
@@ -28,10 +29,17 @@ from workers.app import create
 T = TypeVar("T")
 SESSION = date(2016, 3, 7)
 """The session whose close it is while a test looks."""
+TRADING = date(2016, 3, 9)
+"""Two sessions later: what was trained before the first has samson and autotrader trade at it."""
 SLOW = 600.0
 """Seconds per session: the close then lasts for four and a half minutes."""
 LEFT = timedelta(seconds=20)
 """How long the close has been there when a fleet is started."""
+
+WIDE = Limits(
+    max_correlation=1, shared_risk=1, symbol_risk=1, total_risk=1, repeat_orders=1_000_000
+)
+"""What stops an order where a test wants many: nothing but a kill switch, and no guardrail one."""
 
 
 def until(ask: Callable[[], T], seconds: float, what: str) -> T:
@@ -43,13 +51,13 @@ def until(ask: Callable[[], T], seconds: float, what: str) -> T:
     return found
 
 
-def at_close(store: Store, wall: datetime) -> None:
+def at_close(store: Store, wall: datetime, session: date = SESSION) -> None:
     """Let the playback stand at a close, with nothing due that was not sent."""
-    begun = [offset for offset, _ in stops(SESSION, SLOW)][-1]
+    begun = [offset for offset, _ in stops(session, SLOW)][-1]
     began = wall - timedelta(seconds=begun) - LEFT
-    anchor = Anchor(began=began, session=SESSION, pace=SLOW)
+    anchor = Anchor(began=began, session=session, pace=SLOW)
     state.put(store, KEY, anchor.model_dump(mode="json"))
-    seen = max(moment for _, moment in stops(SESSION, SLOW)) + LEFT / 2
+    seen = max(moment for _, moment in stops(session, SLOW)) + LEFT / 2
     body = {"seen": seen.isoformat(), "at": wall.isoformat(), "unsent": []}
     state.put(store, "beat", body)
 
@@ -62,6 +70,8 @@ class Fleet:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("OMEGA_")}
         environ |= {"OMEGA_HOME": str(settings.home), "OMEGA_FEED": settings.feed}
         environ |= {"OMEGA_PACE": str(settings.pace), "PYTHONUNBUFFERED": "1"}
+        limits = settings.limits.model_dump(exclude_defaults=True)
+        environ |= {f"OMEGA_LIMITS__{name.upper()}": str(limit) for name, limit in limits.items()}
         if settings.database_url:
             environ["OMEGA_DATABASE_URL"] = settings.database_url
         if not settings.broker_url.startswith("memory://"):
@@ -115,6 +125,11 @@ class Fleet:
         """Return all that a role has written."""
         return Path(self.told["logs"], f"{role}.log").read_text(errors="replace")
 
+    def handed(self, task: str) -> int:
+        """Count how often the decision worker has taken a task from its queue."""
+        lines = self.log("decision").splitlines()
+        return sum('"task received"' in line and f'"{task}"' in line for line in lines)
+
     def client(self) -> Settings:
         """Return the settings of somebody who speaks to this fleet."""
         return self.settings.model_copy(update={"broker_url": self.told["broker"]})
@@ -128,6 +143,13 @@ class Fleet:
         finally:
             if self.process.poll() is None:
                 self.process.kill()
+
+
+def omega(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """Say a verb to a home, in a process of its own, as a person does."""
+    environ = {k: v for k, v in os.environ.items() if not k.startswith("OMEGA_")}
+    command = [sys.executable, "-m", "api", "--home", str(home), *words]
+    return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
 
 
 def children(pid: int) -> list[int]:
@@ -157,11 +179,13 @@ def up(settings: Settings, *more: str) -> Iterator[Fleet]:
         fleet.stop()
 
 
-def ask(desk: Desk, n: int, bots: Sequence[Bot] | None = None) -> list[Context]:
+def ask(
+    desk: Desk, n: int, bots: Sequence[Bot] | None = None, view: View | None = None
+) -> list[Context]:
     """Ask for n decisions about the newest bar, pending, as `omega decide` does: each a new one."""
     from storage import decisions
 
-    view = View.read(desk, desk.clock.now())
+    view = view or View.read(desk, desk.clock.now())
     pairs = [(bot, symbol) for bot in bots or desk.bots.values() for symbol in bot.symbols]
     numbers = {
         (bot.name, symbol): decisions.asked(desk.store, bot.name, symbol, desk.sight(view.asof).bar)
@@ -181,6 +205,24 @@ def publish(settings: Settings, contexts: Sequence[Context]) -> None:
     with create(settings) as client:
         client.set_current()
         canvas.publish(contexts)
+
+
+def unbound(bot: Bot) -> Bot:
+    """Return a bot that trades as soon as its models agree, and that no limit of its own stops."""
+    free = {"max_open": 10_000, "max_daily": 10_000, "max_quantity": 1, "capital": 1e10}
+    return bot.model_copy(update=free | {"p_min": 0.0, "min_score": bot.min_score and 1})
+
+
+def willing(desk: Desk) -> list[Bot]:
+    """Return the bots that would trade at this very moment, each with those symbols alone."""
+    view, answer, found = View.read(desk, desk.clock.now()), desk.answers(), []
+    for bot in desk.bots.values():
+        drafts = [pipeline.run(context, answer) for context in desk.gather(bot, bot.symbols, view)]
+        symbols = tuple(draft.context.symbol for draft in drafts if draft.quantity)
+        if symbols:
+            found.append(bot.model_copy(update={"symbols": symbols}))
+    assert found, "nobody would trade"
+    return found
 
 
 def now() -> datetime:

@@ -2,9 +2,6 @@
 
 import base64
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from time import monotonic
@@ -14,16 +11,10 @@ import pytest
 
 from domain.settings import Settings
 from storage import decisions, engine
-from tests.system.fleet import Fleet, children, lives, until, up
+from tests.system.fleet import Fleet, children, lives, omega, until, up
 from workers import supervise
 
 pytestmark = pytest.mark.system
-
-
-def omega(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    environ = {k: v for k, v in os.environ.items() if not k.startswith("OMEGA_")}
-    command = [sys.executable, "-m", "api", "--home", str(home), *words]
-    return subprocess.run(command, capture_output=True, text=True, env=environ, check=False)
 
 
 def test_from_an_empty_home_a_scan_leads_to_sealed_decisions_and_ctrl_c_ends_it_all(
