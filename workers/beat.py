@@ -84,6 +84,7 @@ class Scheduler(Base):  # type: ignore[misc]
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
         self._pulsed: dict[str, float] = {}
+        self._busy = False
         super().__init__(app, *args, **options)
 
     def setup_schedule(self) -> None:
@@ -99,6 +100,7 @@ class Scheduler(Base):  # type: ignore[misc]
 
     def tick(self, *_: Any, **__: Any) -> float:
         """Send what fell due; return how many seconds to wait."""
+        self._busy = True
         try:
             token = lease.take(self._store, "beat", self.owner, LASTS, self._wall.now())
             if token is None:
@@ -112,6 +114,8 @@ class Scheduler(Base):  # type: ignore[misc]
         except (Transient, OperationalError, OSError) as error:
             log.warning("beat waits", why=str(error))
             return WAIT
+        finally:
+            self._busy = False
         return LOOK
 
     def _begin(self) -> None:
@@ -176,7 +180,14 @@ class Scheduler(Base):  # type: ignore[misc]
                 self._signature(name).apply_async()
 
     def close(self) -> None:
-        """Give the lease back: the next beat need not wait for it to run out."""
+        """Give the lease back: the next beat need not wait for it to run out.
+
+        Called by the handler of a signal, which may fall into the middle of a tick: a transaction
+        within a transaction would end in an error, so there the lease runs out by itself.
+        """
+        if self._busy:
+            log.info("stopped within a tick, so the lease runs out by itself")
+            return
         try:
             lease.release(self._store, "beat", self.owner, self._wall.now())
         except OmegaError as error:

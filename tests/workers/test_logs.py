@@ -72,7 +72,7 @@ def test_spawned_children_know_their_role(here: Place) -> None:
 
 def test_beat_and_flower_speak_alike(here: Place) -> None:
     here.start("beat", roles.beat())
-    here.start("flower", roles.flower(servers.free_port(), "desk:s3cret", "INFO"))
+    here.start("flower", roles.flower(servers.free_port(), "INFO"))
     assert eventually(lambda: any(x["event"] == "sends" for x in lines(here, "beat")))
     assert eventually(lambda: bool(lines(here, "flower")))
     assert here.stop("beat") == here.stop("flower") == 0

@@ -119,7 +119,8 @@ def test_a_taken_port_keeps_no_worker_from_its_work(here: Place) -> None:
 
 def test_spawned_children_leave_their_counts_and_no_files(tmp_path: Path) -> None:
     with place(tmp_path / "home") as here:
-        here.start("training", roles.worker("training"))
+        command = [*roles.worker("training"), "--max-tasks-per-child=5"]
+        here.start("training", command)
         for _ in range(7):
             here.pulse("training")
         assert eventually(lambda: here.metrics("training").get(PULSES) == 7)
