@@ -91,6 +91,7 @@ SWITCHES = {
     "STALE_DATA": "stale data",
     "INTEGRITY": "integrity",
     "UNREADABLE": "unreadable switches",
+    "MIXED_BUILDS": "workers of different code",
 }
 
 

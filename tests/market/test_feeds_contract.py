@@ -104,7 +104,7 @@ def test_a_feed_is_described_with_what_it_holds(
 
 
 def test_a_feed_that_is_not_there_is_refused_with_those_that_are() -> None:
-    with pytest.raises(SettingsError, match="no feed 'yahoo'; there are packaged, files"):
+    with pytest.raises(SettingsError, match="no feed 'yahoo'; there are packaged, playback, files"):
         catalog.create(Settings(feed="yahoo"))
 
 
