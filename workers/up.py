@@ -18,8 +18,8 @@ from workers.app import create
 from workers.config import CORES, QUEUES
 from workers.supervise import Fleet, Role, Say
 
-READY = 30.0
-"""Seconds for every role to be up; four seconds where nothing else runs."""
+READY = 60.0
+"""Seconds for every role to be up: four where nothing else runs, over 30 at a load of 6."""
 
 
 class Up(NamedTuple):

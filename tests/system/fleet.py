@@ -96,7 +96,7 @@ class Fleet:
     def complained(self) -> str:
         return self._err.read_text()
 
-    def ready(self, seconds: float = 60) -> dict[str, Any]:
+    def ready(self, seconds: float = 120) -> dict[str, Any]:
         """Wait until it says that it is up, and return what it said."""
 
         def answer() -> dict[str, Any] | None:

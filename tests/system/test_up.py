@@ -21,12 +21,11 @@ def test_from_an_empty_home_a_scan_leads_to_sealed_decisions_and_ctrl_c_ends_it_
     tmp_path: Path,
 ) -> None:
     settings = Settings(home=tmp_path / "home", feed="playback")
-    began = monotonic()
     with up(settings) as fleet:
         store = engine.open_store(settings)
         sealed = until(
             lambda: decisions.count_by(store, "status").get(("SEALED",), 0),
-            30 - (monotonic() - began),
+            60,
             "beat's scan led to sealed decisions",
         )
         assert sealed > 0
@@ -55,7 +54,7 @@ def test_from_an_empty_home_a_scan_leads_to_sealed_decisions_and_ctrl_c_ends_it_
         pids += [child for pid in pids for child in children(pid)]
         stopped = monotonic()
         assert fleet.stop() == 0
-        assert monotonic() - stopped < 13, "it drains within ten seconds"
+        assert monotonic() - stopped < 20, "it drains within ten seconds, the broker after them"
         assert [pid for pid in pids if lives(pid)] == []
     assert supervise.found(settings.home) is None
     with supervise.alone(settings.home):
