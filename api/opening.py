@@ -84,12 +84,14 @@ def desk(chosen: "Settings") -> Iterator["Desk"]:
 def playing(opened: "Desk") -> str:
     """Return the sentence that says what time it is for a desk on packaged history, or nothing."""
     from domain.values import Env
+    from orchestrator.playback import Playing
 
     if opened.env is not Env.PLAYBACK:
         return ""
     now = f"{opened.clock.now():%Y-%m-%d %H:%MZ}"
-    if opened.feed.name == "playback":
-        return f"playback: history as if it happened now, which is {now}"
+    if isinstance(opened.clock, Playing):
+        ended = ", its end" if opened.clock.clock().ended else ""
+        return f"playback: history as if it happened now, which is {now}{ended}"
     return f"playback: packaged history, the clock stands at its newest close, {now}"
 
 

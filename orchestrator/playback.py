@@ -13,6 +13,8 @@ from storage import state
 from storage.engine import Store
 
 KEY = "playback"
+BEAT = "beat"
+"""Key under which beat keeps how far it has come."""
 FIRST = date(2016, 1, 4)
 """Where it begins: two years of history before it are there to train on."""
 AGAIN = 1.0
@@ -60,7 +62,7 @@ def begin(store: Store, sessions: Sequence[date], pace: float, at: datetime) -> 
     at
         Now, in real time.
     """
-    kept = state.get(store, "beat")
+    kept = state.get(store, BEAT)
     seen = None if kept is None else datetime.fromisoformat(kept.body["seen"])
     left = [day for day in sessions if day >= FIRST and (not seen or calendar.closes(day) > seen)]
     anchor = Anchor(began=at, session=left[0] if left else sessions[-1], pace=pace)

@@ -14,7 +14,7 @@ from storage import backup as backups
 from tasks.daily import DAILY
 
 
-@shared_task(name="upkeep.reap", bind=True, ignore_result=True, on_data=True)
+@shared_task(name="upkeep.reap", bind=True, ignore_result=True)
 def reap(self: Task) -> int:
     """Publish again what is pending and in time; seal the rest as HOLD, EXPIRED."""
     again = desk().reap()

@@ -121,7 +121,7 @@ class Scheduler(Base):  # type: ignore[misc]
     def _begin(self) -> None:
         """Take over from the beat before this one."""
         log.info("beat holds the lease", owner=self.owner)
-        kept, now = state.get(self._store, "beat"), self._wall.now()
+        kept, now = state.get(self._store, playback.BEAT), self._wall.now()
         last = None if kept is None else datetime.fromisoformat(kept.body["at"])
         if self._days and (last is None or now - last > RESUME):
             anchor = playback.begin(self._store, self._days, self._pace, now)
@@ -131,10 +131,10 @@ class Scheduler(Base):  # type: ignore[misc]
 
     def _claim(self) -> None:
         """Claim the slots since the last look, then send them and what was left from before."""
-        kept, now, at = state.get(self._store, "beat"), self._clock.now(), self._wall.now()
+        kept, now, at = state.get(self._store, playback.BEAT), self._clock.now(), self._wall.now()
         body = {"seen": now.isoformat(), "at": at.isoformat(), "unsent": []}
         if kept is None:
-            state.put(self._store, "beat", body, 0)
+            state.put(self._store, playback.BEAT, body, 0)
             return
         since, waiting = datetime.fromisoformat(kept.body["seen"]), kept.body["unsent"]
         slots = due(self.app.conf.beat_schedule, since, now)
@@ -143,10 +143,10 @@ class Scheduler(Base):  # type: ignore[misc]
         if not fresh and not waiting and quiet:
             return
         body |= {"seen": max(since, now).isoformat(), "unsent": waiting + fresh}
-        revision = state.put(self._store, "beat", body, kept.revision)
+        revision = state.put(self._store, playback.BEAT, body, kept.revision)
         if waiting + fresh:
             self._send([one["names"] for one in waiting + fresh if self._in_time(one, at)])
-            state.put(self._store, "beat", body | {"unsent": []}, revision)
+            state.put(self._store, playback.BEAT, body | {"unsent": []}, revision)
 
     def _in_time(self, one: Mapping[str, Any], at: datetime) -> bool:
         expires = min(self._entry(name)["options"]["expires"] for name in one["names"])
@@ -164,9 +164,8 @@ class Scheduler(Base):  # type: ignore[misc]
 
     def _signature(self, name: str) -> Signature:
         entry = self._entry(name)
-        options = entry["options"] | {"headers": {"sent": self._wall.now().isoformat()}}
         return self.app.signature(
-            entry["task"], kwargs=entry["kwargs"], options=options, immutable=True
+            entry["task"], kwargs=entry["kwargs"], options=dict(entry["options"]), immutable=True
         )
 
     def _pulse(self) -> None:

@@ -5,15 +5,14 @@ import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from domain.errors import Transient
 from domain.settings import Settings
 from domain.values import Env
 from storage import engine, home, switches, tables
-from workers import roles, servers, supervise
+from workers import roles, servers, supervise, watch
 from workers.app import create
 from workers.config import CORES, QUEUES
 from workers.supervise import Fleet, Role, Say
@@ -103,7 +102,7 @@ def _start(
     fleet.add(Role("flower", roles.flower(port), {**environ, roles.AUTH: auth}))
     client = create(settings.model_copy(update={"broker_url": chosen.url}))
     supervise.until(
-        lambda: _answering(client) >= {roles.node(queue) for queue in QUEUES},
+        lambda: watch.answering(client) >= {roles.node(queue) for queue in QUEUES},
         READY,
         f"not every worker answered, see {fleet.log('decision').parent}: they did not",
         fleet.look,
@@ -124,14 +123,6 @@ def _start(
         archived=archived,
         pids=fleet.pids(),
     )
-
-
-def _answering(client: Any) -> set[str]:
-    try:
-        found = client.control.ping(timeout=0.5)
-    except (Transient, OSError):
-        return set()
-    return {name for answer in found for name in answer}
 
 
 def _prepare(settings: Settings) -> str:

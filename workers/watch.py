@@ -92,7 +92,7 @@ def roles(settings: Settings, store: Store, at: datetime) -> dict[str, dict[str,
     found: dict[str, dict[str, Any]] = {}
     if not settings.broker_url.startswith("memory://"):
         with create(settings) as client:
-            answers = _ping(client)
+            answers = answering(client)
         for queue in QUEUES:
             nodes = sorted(node for node in answers if node.startswith(f"{queue}@"))
             found[queue] = {"alive": bool(nodes), "by": nodes}
@@ -103,7 +103,8 @@ def roles(settings: Settings, store: Store, at: datetime) -> dict[str, dict[str,
     return found
 
 
-def _ping(client: Celery) -> set[str]:
+def answering(client: Celery) -> set[str]:
+    """Return the names of the workers that answer a ping; none where the broker does not."""
     try:
         return {node for answer in client.control.ping(timeout=PATIENCE) for node in answer}
     except (OperationalError, OSError):

@@ -1,6 +1,6 @@
 """The queues: how much waits in them and how long, and what failed for good."""
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -107,17 +107,24 @@ def requeue(
 ) -> None:
     """Send it once more, to the queue it came from."""
     chosen = opening.settings(ctx)
-    letter = _settle(ctx, number, "requeued", reason, who, dry_run, check=_sendable)
+    letter = _waiting(ctx, number, "requeued", reason)
+    if letter.task == "decision":
+        raise Refused(
+            f"letter {number} is a decision that was sealed as HOLD; ask anew with "
+            f"`omega decide {letter.payload['bot']} {letter.payload['symbol']}`"
+        )
     if dry_run:
         render.show(f"would send {letter.task} to {letter.queue} once more")
         return
-    from workers.app import create
+    if chosen.broker_url.startswith("memory://"):
+        raise Refused(f"no worker would take it: {letter.queue} needs a fleet, `omega up`")
+    from workers import embedded
 
-    with create(chosen) as client:
-        client.send_task(
-            letter.task, queue=letter.queue, args=letter.payload["args"],
-            kwargs=letter.payload["kwargs"],
-        )  # fmt: skip
+    # Sent first: a letter that is settled and was never sent would be lost.
+    with embedded.client(chosen, letter.queue) as client:
+        # Waiting for no result: who does hangs as long as a broker that is away.
+        client.send_task(letter.task, queue=letter.queue, ignore_result=True, **letter.payload)
+    _settle(ctx, number, "requeued", reason, who)
     render.show(f"{letter.task} was sent to {letter.queue} once more")
 
 
@@ -130,38 +137,27 @@ def drop(
     dry_run: DryRun = False,
 ) -> None:
     """Give it up; it stays in the record."""
-    letter = _settle(ctx, number, "dropped", reason, who, dry_run)
+    letter = _waiting(ctx, number, "dropped", reason)
+    if not dry_run:
+        _settle(ctx, number, "dropped", reason, who)
     render.show(f"{'would drop' if dry_run else 'dropped'} {letter.task}, letter {number}")
 
 
-def _sendable(letter: "Letter") -> None:
-    if letter.task == "decision":
-        bot, symbol = letter.payload["bot"], letter.payload["symbol"]
-        raise Refused(
-            f"letter {letter.id} is a decision that was sealed as HOLD; ask anew with "
-            f"`omega decide {bot} {symbol}`"
-        )
-
-
-def _settle(
-    ctx: typer.Context,
-    number: int,
-    how: str,
-    reason: str,
-    who: str | None,
-    dry_run: bool,
-    check: Any = None,
-) -> "Letter":
+def _waiting(ctx: typer.Context, number: int, how: str, reason: str) -> "Letter":
+    """Return a letter that waits for a person, who has a reason."""
     from storage import dead
 
     if not reason.strip():
         raise Refused(f"a dead letter is not {how} without a reason: give --reason")
     with opening.store(ctx) as store:
         letter = dead.get(store, number)
-        if check is not None:
-            check(letter)
-        if letter.settled:
-            raise Refused(f"dead letter {number} was {letter.settled} already")
-        if dry_run:
-            return letter
-        return dead.settle(store, number, how, who or opening.login(), reason, opening.now())
+    if letter.settled:
+        raise Refused(f"dead letter {number} was {letter.settled} already")
+    return letter
+
+
+def _settle(ctx: typer.Context, number: int, how: str, reason: str, who: str | None) -> None:
+    from storage import dead
+
+    with opening.store(ctx) as store:
+        dead.settle(store, number, how, who or opening.login(), reason, opening.now())
