@@ -10,7 +10,7 @@ RUN python -m venv --without-pip /opt/venv
 WORKDIR /src
 # The lock alone first: a change of the code then installs nothing anew.
 COPY requirements/core.txt requirements/core.txt
-RUN pip --python /opt/venv install --require-hashes --only-binary :all: -r requirements/core.txt
+RUN pip --python /opt/venv install --no-deps --require-hashes --only-binary :all: -r requirements/core.txt
 COPY . .
 RUN pip --python /opt/venv install --no-deps --no-build-isolation . \
     && pip --python /opt/venv uninstall --yes setuptools

@@ -1,6 +1,8 @@
 """Beat: every slot once, whoever is alive; late ones only while they are good for something."""
 
 import json
+import os
+import signal
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -8,6 +10,7 @@ from typing import Any
 
 import pytest
 from celery import Celery
+from celery.beat import Service
 from kombu.exceptions import OperationalError
 
 from beat_schedule import IN_ORDER, SCHEDULE
@@ -143,6 +146,36 @@ def test_a_beat_that_ends_gives_its_lease_back(beats: Make) -> None:
     lease.release(one._store, "beat", one.owner, one._wall.now())
     other.tick()
     assert second == [["train-missing"]]
+
+
+@pytest.fixture
+def handlers() -> Iterator[None]:
+    """Take signals as Celery's beat does, and put back how this process takes them."""
+
+    def leave(_number: int, _frame: object) -> None:
+        raise SystemExit
+
+    before = {n: signal.signal(n, leave) for n in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("handlers")
+def test_a_beat_that_is_told_to_end_in_the_middle_of_a_tick_ends_after_it(
+    beats: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (one, first), (other, second) = beats("a"), beats("b")
+    monkeypatch.setattr(one, "_pulse", lambda: os.kill(os.getpid(), signal.SIGTERM))
+    service = Service(one.app)
+    service.scheduler = one
+    turn(one, CLOSE)
+    service.start()
+    kept = state.get(other._store, "beat")
+    assert kept is not None
+    assert kept.body["seen"] == CLOSE.isoformat(), "the tick came to its end"
+    other.tick()
+    assert (first, second) == ([["train-missing"]], [["train-missing"]]), "the lease is free"
 
 
 def test_what_was_claimed_is_sent_when_the_broker_is_back(beats: Make) -> None:
