@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from datetime import date, timedelta
 from itertools import count
 from time import monotonic, perf_counter
+from typing import Any
 
 import numpy as np
 from celery import Celery, chain
@@ -20,7 +21,7 @@ from celery.canvas import Signature, signature
 
 from bench import rows as names
 from domain.clock import WallClock
-from domain.decision import Context
+from domain.decision import Context, Draft
 from domain.settings import Settings
 from market.playback import Anchor, stops
 from orchestrator import canvas, playback
@@ -110,7 +111,13 @@ class Asking:
             number = next(self._numbers)
             for bot, symbol in pairs[: n - len(found)]:
                 found += self._desk.gather(bot, [symbol], self._view, number)
+        decisions.pend(self._desk.store, found, WallClock().now())
         return found
+
+
+def objects(contexts: Sequence[Context]) -> list[dict[str, Any]]:
+    """Return drafts as anybody would send them, as JSON objects."""
+    return [Draft(context=context).model_dump(mode="json") for context in contexts]
 
 
 def bare(contexts: Sequence[Context]) -> list[Signature]:
@@ -120,7 +127,7 @@ def bare(contexts: Sequence[Context]) -> list[Signature]:
     middle = len(canvas.STEPS) - 2
     return [
         chain(
-            signature("bare.hop", args=(canvas.pack(batch),), options=hop),
+            signature("bare.hop", args=(objects(batch),), options=hop),
             *(signature("bare.hop", options=hop) for _ in range(middle)),
             signature("bare.last", options=hop),
         )

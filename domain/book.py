@@ -40,6 +40,7 @@ class KillCode(StrEnum):
     INTEGRITY = "INTEGRITY"
     UNREADABLE = "UNREADABLE"
     MIXED_BUILDS = "MIXED_BUILDS"
+    CLOCK_SKEW = "CLOCK_SKEW"
 
 
 class Switch(Value):

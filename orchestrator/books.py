@@ -4,18 +4,18 @@ Every function here can run twice, or stop half-way and run again: what is done 
 the store and not done a second time.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 
 from domain.book import KillCode, Scope, Switch, Switches
 from domain.bot import Bot
-from domain.clock import WallClock
 from domain.errors import DataError
 from domain.market import Bar, Surface
 from domain.trade import Fill, Intent, Order, Position, Trade
 from domain.values import Value
 from market import calendar, pricing, window
 from orchestrator.desk import Desk, View, accounts
+from orchestrator.pulse import Pulse, alive
 from orchestrator.sight import moment, surface
 from risk import capital, guardrails, killswitch
 from risk.capital import Capital
@@ -26,10 +26,8 @@ from trading.accounting import Account
 from trading.brokers.base import Quote
 from trading.exits import Closing
 
-PULSE = "pulse/"
-"""Prefix of the keys under which each worker says that it lives, by queue and name."""
-ALIVE = timedelta(seconds=60)
-"""How long a worker that has given no sign still counts as serving, in real time."""
+SKEW = 1.0
+"""Seconds by which a clock may differ from the database's."""
 MARKED = "marked"
 """Key of the last bar that every account was marked to."""
 MANY = 1000
@@ -279,27 +277,29 @@ def sweep(desk: Desk) -> int:
                 if latch.code is KillCode.LOSS_STREAK:
                     forgiven.append(accounting.reset_streak(view.accounts[bot.name]))
     _keep(desk.store, forgiven)
-    mixed = _mixed(desk, now, until)
-    if mixed is not None:
-        new.add(switches.throw(desk.store, mixed).id)
+    for latch in _unlike(alive(desk.store, desk.wall.now()), now, until):
+        new.add(switches.throw(desk.store, latch).id)
     return len(new)
 
 
-def _mixed(desk: Desk, now: datetime, until: datetime) -> Switch | None:
-    """Return a halt of the whole desk while processes of different code serve it.
+def _unlike(pulses: Sequence[Pulse], now: datetime, until: datetime) -> Iterator[Switch]:
+    """Yield a halt of the whole desk while its workers run different code, or tell another time.
 
     One of eight servers that ran other code than the rest cost Knight Capital 460 million dollars
-    in 45 minutes (SEC release 34-70694).
+    in 45 minutes (SEC release 34-70694). Who tells another time takes what is stale for fresh.
     """
-    since = WallClock().now() - ALIVE
-    pulses = [kept.body for kept in state.listing(desk.store, PULSE).values()]
-    alive = [body for body in pulses if datetime.fromisoformat(body["at"]) > since]
-    builds = {body["build"]: body["host"] for body in alive}
-    if len(builds) < 2:
-        return None
-    told = ", ".join(f"{host} runs {code}" for code, host in sorted(builds.items()))
-    code = KillCode.MIXED_BUILDS
-    return killswitch.automatic(Scope.ALL, "*", code, told, now, until, {"builds": len(builds)})
+
+    def halt(code: KillCode, told: str, measured: dict[str, float]) -> Switch:
+        return killswitch.automatic(Scope.ALL, "*", code, told, now, until, measured)
+
+    builds = {pulse.build: pulse.host for pulse in pulses}
+    if len(builds) > 1:
+        told = ", ".join(f"{host} runs {code}" for code, host in sorted(builds.items()))
+        yield halt(KillCode.MIXED_BUILDS, told, {"builds": len(builds)})
+    worst = max(pulses, key=lambda pulse: abs(pulse.skew), default=None)
+    if worst is not None and abs(worst.skew) > SKEW:
+        told = f"the clock of {worst.host} is {worst.skew:+.1f} s from the database's"
+        yield halt(KillCode.CLOCK_SKEW, told, {"skew": worst.skew, "limit": SKEW})
 
 
 def roll(desk: Desk) -> None:

@@ -1,8 +1,8 @@
 """The desk: what a process needs to decide, and the only place where deciding meets the world."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from math import floor
 from os import getpid
 from socket import gethostname
@@ -10,7 +10,7 @@ from typing import Self
 
 from domain.book import Book, Exposure, Switches
 from domain.bot import Bot
-from domain.clock import Clock
+from domain.clock import Clock, WallClock
 from domain.decision import (
     Context,
     Draft,
@@ -32,6 +32,7 @@ from market.feeds.base import Feed
 from market.panel import Panel
 from models.serving import Champions
 from orchestrator.loader import Registry
+from orchestrator.pulse import newest
 from orchestrator.sight import Sight, moment, see
 from risk import capital, caps, killswitch
 from risk.capital import Capital
@@ -39,6 +40,7 @@ from risk.correlation import shared
 from risk.sizing import unit_risk
 from storage import audit, dead, decisions, engine, exposure, orders, state, switches, trades
 from storage.audit import DESK, Entry
+from storage.decisions import Pending
 from storage.engine import Store
 from trading import accounting
 from trading.accounting import Account
@@ -46,10 +48,17 @@ from trading.bots.catalog import BOTS
 from trading.brokers import catalog as brokers
 from trading.brokers.base import Broker
 
-LOST = timedelta(seconds=8)
-"""How long a decision may be on its way before it is published again; one takes 0.05 s."""
+LOST = timedelta(seconds=3)
+"""How long a decision may be under way, beside what it waits in the queue; one takes 0.05 s."""
+PASSES = 4
+"""How often a decision waits in the queue: once before each hop."""
 ATTEMPTS = 3
 """How often a decision is published in all."""
+DECISION = "decision"
+"""The queue that decisions wait in."""
+REMEMBERED = 200
+"""Contexts that a process keeps, some 10 MB: the next hop of a batch often comes back to it, and 25
+of them take 2 ms to read and parse, as long as two layers."""
 IN_TIME = timedelta(minutes=4)
 """How long a scheduled decision may take: less than the five minutes to the next scan."""
 
@@ -71,9 +80,12 @@ class Desk:
     broker: Broker
     env: Env
     bots: dict[str, Bot] = field(default_factory=lambda: dict(BOTS))
+    wall: Clock = field(default_factory=WallClock)
+    """Real time, by which processes are judged whatever time the desk has."""
     _seen: Sight | None = None
     _names: tuple[str, ...] = ()
     _refused: dict[str, str] = field(default_factory=dict)
+    _pending: dict[str, Pending] = field(default_factory=dict)
 
     @classmethod
     def open(
@@ -191,8 +203,32 @@ class Desk:
         for bot in bots:
             fresh = [symbol for symbol in bot.symbols if ids[bot.name, symbol] not in known]
             due += self.gather(bot, fresh, view)
-        pended = set(decisions.pend(self.store, due))
-        return [context for context in due if context.id in pended]
+        return self._pend(due)
+
+    def _pend(self, due: Sequence[Context]) -> list[Context]:
+        """Write down that decisions are due; return the new ones."""
+        real = self.wall.now()
+        pended = set(decisions.pend(self.store, due, real))
+        fresh = [context for context in due if context.id in pended]
+        self._remember([Pending(context, 0, real) for context in fresh])
+        return fresh
+
+    def _remember(self, fresh: Sequence[Pending]) -> None:
+        self._pending |= {one.context.id: one for one in fresh}
+        for key in list(self._pending)[:-REMEMBERED]:
+            del self._pending[key]
+
+    def pending(self, ids: Sequence[str]) -> dict[str, Context]:
+        """Return the contexts of those decisions that are pending, by id.
+
+        They are in the record, and never change until they are sealed. One that was sealed since
+        this process has seen it may be among them; sealing it again changes nothing.
+        """
+        known = {key: self._pending[key] for key in ids if key in self._pending}
+        fresh = decisions.pending(self.store, [key for key in ids if key not in known])
+        self._remember(fresh)
+        known |= {one.context.id: one for one in fresh}
+        return {key: one.context for key, one in known.items()}
 
     def ask(self, bot: Bot, symbol: str) -> Context:
         """Return the context of a question asked by hand, pending.
@@ -206,7 +242,7 @@ class Desk:
         asof = self.clock.now()
         number = 1 + decisions.asked(self.store, bot.name, symbol, self.sight(asof).bar)
         [context] = self.gather(bot, [symbol], View.read(self, asof), number)
-        decisions.pend(self.store, [context])
+        self._pend([context])
         return context
 
     def answers(self) -> Callable[[Context], tuple[Prediction, ...]]:
@@ -242,30 +278,67 @@ class Desk:
 
     def seal(self, drafts: Sequence[Draft]) -> list[OmegaDecision]:
         """Record the decisions; what wants to trade is checked once more in the transaction."""
-        return decisions.seal(self.store, drafts, admit, self.clock.now())
+        real, now = self.wall.now(), self.clock.now()
+        ids = [draft.context.id for draft in drafts]
+        sent = {key: self._pending[key].sent_at for key in ids if key in self._pending}
+        took = {key: (real - at).total_seconds() for key, at in sent.items()}
+        made = decisions.seal(self.store, drafts, admit, now, took)
+        for key in sent:
+            del self._pending[key]
+        return made
 
-    def reap(self) -> list[Context]:
-        """Return what is to be published again: pending, still in time, and too long on its way.
+    def reap(self, lost: Collection[str] = ()) -> list[list[Context]]:
+        """Return what is to be published again, in groups that go together; tell `sent` of each.
 
-        What is overdue is sealed as expired. What nobody answered so often kills whoever takes it:
-        it is sealed as failed, and kept among the dead letters.
+        What is overdue is sealed as expired. What was published as often as it may be and came to
+        no end kills whoever takes it: it is sealed as failed, and kept among the dead letters. Its
+        last chance it has alone, so that it takes nothing else with it.
+
+        Parameters
+        ----------
+        lost
+            Ids of what is known to have died with its process; of all else only time tells.
         """
         now, waiting = self.clock.now(), decisions.unsealed(self.store)
-        late = [Draft(context=c) for c, _ in waiting if c.deadline < now]
-        decisions.seal(self.store, late, admit, now)
-        lost = [p for p in waiting if p.context.deadline >= now and _overdue(p, now)]
-        for context, attempts in lost:
-            if attempts >= ATTEMPTS - 1:
-                why = f"{ATTEMPTS} attempts, and none came to an end"
-                decisions.fail(self.store, context, why, now)
-                told = {"decision": context.id, "bot": context.bot.name, "symbol": context.symbol}
-                dead.bury(self.store, "decision", "decision", told, why, ATTEMPTS, now)
-        left = {p.context.id: p.context for p in lost if p.attempts < ATTEMPTS - 1}
-        return [left[key] for key in decisions.again(self.store, list(left))]
+        late = [Draft(context=one.context) for one in waiting if one.context.deadline < now]
+        self.seal(late)
+        through = self._through()
+        gone = [
+            one
+            for one in waiting
+            if one.context.deadline >= now and (one.context.id in lost or one.sent_at < through)
+        ]
+        for one in gone:
+            if one.attempts >= ATTEMPTS - 1:
+                self._bury(one.context, now)
+        first = [one.context for one in gone if one.attempts < ATTEMPTS - 2]
+        last = [[one.context] for one in gone if one.attempts == ATTEMPTS - 2]
+        return ([first] if first else []) + last
 
+    def _through(self) -> datetime:
+        """Return the moment before which everything that was sent must have come to its end.
 
-def _overdue(pending: decisions.Pending, now: datetime) -> bool:
-    return now - pending.context.asof >= LOST * (pending.attempts + 1)
+        A queue is worked off in order. What was sent before a pulse that came through was taken
+        before it, and that four times, once for each hop. So nothing counts as lost while nobody
+        works, or while much is to be done: published again then, it would only wait twice.
+        """
+        pulse = newest(self.store, DECISION)
+        if pulse is None or pulse.sent is None:
+            return datetime.min.replace(tzinfo=UTC)
+        return pulse.at - LOST - PASSES * (pulse.at - pulse.sent)
+
+    def _bury(self, context: Context, now: datetime) -> None:
+        why = f"{ATTEMPTS} attempts, and none came to an end"
+        decisions.fail(self.store, context, why, now)
+        told = {"decision": context.id, "bot": context.bot.name, "symbol": context.symbol}
+        dead.bury(self.store, "decision", DECISION, told, why, ATTEMPTS, now)
+
+    def sent(self, contexts: Sequence[Context]) -> None:
+        """Count one more attempt of what was just published again.
+
+        Counted afterwards: what a broker that is away did not take was no attempt.
+        """
+        decisions.again(self.store, [context.id for context in contexts], self.wall.now())
 
 
 def admit(draft: Draft, now: Switches, held: tuple[Exposure, ...]) -> Verdict:

@@ -92,6 +92,7 @@ SWITCHES = {
     "INTEGRITY": "integrity",
     "UNREADABLE": "unreadable switches",
     "MIXED_BUILDS": "workers of different code",
+    "CLOCK_SKEW": "a clock that is off",
 }
 
 

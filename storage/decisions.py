@@ -6,13 +6,13 @@ message and the audit record. Of two workers that seal at once, one comes first,
 sees what it reserved.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from hashlib import sha256
 from typing import Any, NamedTuple
 
 from pydantic import AwareDatetime
-from sqlalchemy import Connection, Select, func, literal_column, select, update
+from sqlalchemy import Connection, Select, case, func, literal_column, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from domain.book import Exposure, Switches
@@ -60,17 +60,23 @@ class _Closed(NamedTuple):
     sha: str
 
 
-def pend(store: Store, contexts: Sequence[Context]) -> list[str]:
+def pend(store: Store, contexts: Sequence[Context], at: AwareDatetime) -> list[str]:
     """Write down that these decisions are due, and return the ids that are new.
 
     Done before anything is published, so that no decision is ever only in the broker. An id that
     is already known, pending or sealed, changes nothing.
+
+    Parameters
+    ----------
+    at
+        Now, in real time: they are about to be sent.
     """
     if not contexts:
         return []
     rows = [
         _columns(context)
         | {"status": PENDING, "body": context.model_dump_json(), "created_at": context.asof}
+        | {"sent_at": at}
         for context in sorted(contexts, key=lambda context: context.id)
     ]
     with writing(store) as conn:
@@ -92,7 +98,11 @@ def _columns(context: Context) -> dict[str, Any]:
 
 
 def seal(
-    store: Store, drafts: Sequence[Draft], admit: Admit, at: AwareDatetime
+    store: Store,
+    drafts: Sequence[Draft],
+    admit: Admit,
+    at: AwareDatetime,
+    took: Mapping[str, float] | None = None,
 ) -> list[OmegaDecision]:
     """Close a batch of drafts in one transaction, and return the decisions in the same order.
 
@@ -107,6 +117,8 @@ def seal(
         `OmegaError`, the decision is a HOLD.
     at
         Now.
+    took
+        Seconds that each was under way, by id, where that is known; kept beside the decision.
 
     Raises
     ------
@@ -128,7 +140,8 @@ def seal(
         for key, draft in batch.items():
             if desk is not None and key not in early and key not in done:
                 new[key] = desk.close(draft, admit, at)
-        _write(conn, store, [new[key] for key in sorted(new.keys() - done.keys())], at)
+        fresh = [new[key] for key in sorted(new.keys() - done.keys())]
+        _write(conn, store, fresh, at, took or {})
     return [done.get(d.context.id) or new[d.context.id].decision for d in drafts]
 
 
@@ -205,11 +218,17 @@ def _reservations(sealed: Sequence[OmegaDecision]) -> Iterator[Exposure]:
             )
 
 
-def _write(conn: Connection, store: Store, closed: Sequence[_Closed], at: AwareDatetime) -> None:
+def _write(
+    conn: Connection,
+    store: Store,
+    closed: Sequence[_Closed],
+    at: AwareDatetime,
+    took: Mapping[str, float],
+) -> None:
     if not closed:
         return
     sealed = [decision for decision, _, _ in closed]
-    rows = [_row(one, at) for one in closed]
+    rows = [_row(one, at) | {"took": took.get(one.decision.id)} for one in closed]
     conn.execute(_upsert(conn.dialect.name), rows)
     exposure.reserve(conn, list(_reservations(sealed)), at)
     orders = [Order.of(decision) for decision in sealed if decision.quantity]
@@ -226,7 +245,7 @@ def _write(conn: Connection, store: Store, closed: Sequence[_Closed], at: AwareD
 def _upsert(dialect: str) -> sqlite.Insert | postgresql.Insert:
     """Return the statement that seals: inserts, or fills in what is pending. Cached: 1 ms."""
     new = tables.insert_of(dialect, _TABLE)
-    kept = {"id", "bot", "attempts"}
+    kept = {"id", "bot", "attempts", "sent_at"}
     changed = {c.name: new.excluded[c.name] for c in _TABLE.c if c.name not in kept}
     return new.on_conflict_do_update(
         index_elements=["id"], set_=changed, where=_TABLE.c.status == PENDING
@@ -257,18 +276,37 @@ def fail(store: Store, context: Context, error: str, at: AwareDatetime) -> Omega
 
 
 class Pending(NamedTuple):
-    """A decision that is due, and how often it was published again."""
+    """A decision that is due."""
 
     context: Context
     attempts: int
+    """How often it was published again."""
+    sent_at: AwareDatetime
+    """When it was put on its way last, in real time."""
+
+
+_PENDING = select(_TABLE.c.body, _TABLE.c.attempts, _TABLE.c.sent_at).where(_IS_PENDING)
+
+
+def _pending(row: Any) -> Pending:
+    context = Context.model_validate_json(row.body)
+    return Pending(context, row.attempts, row.sent_at or context.asof)
 
 
 def unsealed(store: Store) -> list[Pending]:
     """Return what is pending, oldest deadline first."""
-    query = select(_TABLE.c.body, _TABLE.c.attempts).where(_IS_PENDING)
     with reading(store) as conn:
-        rows = conn.execute(query.order_by(_TABLE.c.deadline, _TABLE.c.id)).all()
-    return [Pending(Context.model_validate_json(body), attempts) for body, attempts in rows]
+        rows = conn.execute(_PENDING.order_by(_TABLE.c.deadline, _TABLE.c.id)).all()
+    return [_pending(row) for row in rows]
+
+
+def pending(store: Store, ids: Sequence[str]) -> list[Pending]:
+    """Return those of these decisions that are pending."""
+    if not ids:
+        return []
+    with reading(store) as conn:
+        rows = conn.execute(_PENDING.where(_TABLE.c.id.in_(ids))).all()
+    return [_pending(row) for row in rows]
 
 
 def waiting(store: Store) -> tuple[int, AwareDatetime | None]:
@@ -279,15 +317,29 @@ def waiting(store: Store) -> tuple[int, AwareDatetime | None]:
     return number, oldest
 
 
-def again(store: Store, ids: Sequence[str]) -> list[str]:
-    """Count one more attempt of what is still pending, and return the ids of it."""
+def again(store: Store, ids: Sequence[str], at: AwareDatetime) -> None:
+    """Count one more attempt of what is still pending: it was put on its way again at `at`."""
     if not ids:
-        return []
+        return
     counted = update(_TABLE).where(_TABLE.c.id.in_(ids), _IS_PENDING)
-    more = counted.values(attempts=_TABLE.c.attempts + 1).returning(_TABLE.c.id)
     with writing(store) as conn:
-        still = set(conn.scalars(more))
-    return [key for key in ids if key in still]
+        conn.execute(counted.values(attempts=_TABLE.c.attempts + 1, sent_at=at))
+
+
+def latency(store: Store, since: AwareDatetime, *seconds: float) -> tuple[int, tuple[int, ...]]:
+    """Count the sealed decisions that were sent since a moment, and how many took too long.
+
+    Returns
+    -------
+    number, counts
+        Of all of them, and of those that took longer than each of `seconds`.
+    """
+    took = _TABLE.c.took
+    longer = [func.coalesce(func.sum(case((took > one, 1), else_=0)), 0) for one in seconds]
+    query = select(func.count(), *longer).where(_TABLE.c.sent_at >= since, took.is_not(None))
+    with reading(store) as conn:
+        number, *counts = conn.execute(query).one()
+    return number, tuple(counts)
 
 
 def known(store: Store, ids: Sequence[str]) -> dict[str, str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
@@ -228,6 +229,16 @@ def state(store: Store) -> State:
         if not inspect(conn).has_table("alembic_version"):
             return State(None, tables.HEAD)
         return State(conn.scalar(text("SELECT version_num FROM alembic_version")), tables.HEAD)
+
+
+def now(store: Store) -> datetime:
+    """Return what time it is by the database's clock, which all processes of a desk share."""
+    with reading(store) as conn:
+        if store.file is None:
+            told: datetime = conn.execute(text("SELECT clock_timestamp()")).scalar_one()
+            return told.astimezone(UTC)
+        said = conn.execute(text("SELECT strftime('%Y-%m-%dT%H:%M:%f', 'now')")).scalar_one()
+    return datetime.fromisoformat(said).replace(tzinfo=UTC)
 
 
 def upgrade(store: Store) -> State:

@@ -26,7 +26,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision; a test holds it to the migrations."""
 
 metadata = MetaData(
@@ -106,6 +106,8 @@ decisions = Table(
     Column("created_at", Moment, nullable=False),
     Column("sealed_at", Moment),
     Column("attempts", Integer, nullable=False, server_default="0"),
+    Column("sent_at", Moment),
+    Column("took", Float),
     CheckConstraint("status IN ('PENDING', 'SEALED')", name="status"),
     CheckConstraint(
         "status = 'PENDING' OR (action IS NOT NULL AND code IS NOT NULL AND quantity >= 0"
@@ -121,10 +123,12 @@ decisions = Table(
     ),
     Index(None, "asof"),
     Index(None, "bar"),
+    Index(None, "sent_at"),
     Index(None, "bot", "asof"),
 )
 """A PENDING body is the context, a SEALED one the whole decision. Sealed rows never change.
-`attempts` counts how often a pending one was published again.
+`attempts` counts how often a pending one was published again, `sent_at` says when last, and `took`
+how many seconds after that it was sealed; both in real time, whatever time the desk has.
 
 Only the few that are pending are indexed by it: with `status` as a whole column of an index, SQLite
 takes that one to find two dozen ids and reads every sealed row on the way.

@@ -1,12 +1,11 @@
 """The layers as Celery tasks: unpack the batch, map the layer, return the batch."""
 
-from collections.abc import Callable
 from typing import Any
 
 from celery import shared_task
 
 from domain.decision import Draft
-from orchestrator import pipeline
+from orchestrator import canvas, pipeline
 from orchestrator.canvas import Batch
 from orchestrator.desk import desk
 from orchestrator.layers.advisor import advisor as advisor_layer
@@ -20,32 +19,32 @@ QUICK: dict[str, Any] = {"max_retries": 0, "soft_time_limit": 5, "time_limit": 1
 
 
 def unpack(batch: Batch) -> list[Draft]:
-    """Read what travels."""
-    return [Draft.model_validate(draft) for draft in batch]
+    """Return the drafts of a batch that are still pending; what is sealed is decided."""
+    return canvas.unpack(batch, desk().pending(canvas.ids(batch)))
 
 
-def each(layer: Layer | Callable[[Draft], Draft], batch: Batch) -> Batch:
-    """Return the batch with the layer applied to every draft."""
-    return [layer(draft).model_dump(mode="json") for draft in unpack(batch)]
+def through(layer: Layer, batch: Batch) -> Batch:
+    """Return the batch with a layer applied to every draft."""
+    return canvas.pack([layer(draft) for draft in unpack(batch)])
 
 
 @shared_task(name="decision.safety", **QUICK)
 def safety(batch: Batch) -> Batch:
     """Stop what is halted."""
-    return each(safety_layer, batch)
+    return through(safety_layer, batch)
 
 
 @shared_task(name="decision.inference", **QUICK)
 def inference(batch: Batch) -> Batch:
     """Ask the champions, then vote."""
     answer = desk().answers()
-    return each(lambda draft: inference_layer(pipeline.ask(draft, answer)), batch)
+    return through(lambda draft: inference_layer(pipeline.ask(draft, answer)), batch)
 
 
 @shared_task(name="decision.advisor", **QUICK)
 def advisor(batch: Batch) -> Batch:
     """Adapt to the bot; shrink or choose, never veto."""
-    return each(advisor_layer, batch)
+    return through(advisor_layer, batch)
 
 
 @shared_task(name="decision.limits", **QUICK)

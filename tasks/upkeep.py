@@ -1,25 +1,28 @@
 """Keeping the record whole."""
 
 import os
+from collections.abc import Sequence
 from datetime import datetime
 
 from celery import Task, shared_task
 
-from domain.clock import WallClock
-from orchestrator import books, canvas
+from orchestrator import canvas
 from orchestrator.build import build
 from orchestrator.desk import desk
-from storage import audit, state
+from orchestrator.pulse import Pulse, keep
+from storage import audit, engine
 from storage import backup as backups
 from tasks.daily import DAILY
 
 
-@shared_task(name="upkeep.reap", bind=True, ignore_result=True)
-def reap(self: Task) -> int:
-    """Publish again what is pending and in time; seal the rest as HOLD, EXPIRED."""
-    again = desk().reap()
-    canvas.publish(again, in_one=self.app.conf.omega_fused)
-    return len(again)
+@shared_task(name="upkeep.reap", bind=True, ignore_result=True, live=True)
+def reap(self: Task, lost: Sequence[str] = ()) -> int:
+    """Publish again what is pending and was lost; seal what is late as HOLD, EXPIRED."""
+    groups = desk().reap(lost)
+    for contexts in groups:
+        canvas.publish(contexts, in_one=self.app.conf.omega_fused)
+        desk().sent(contexts)
+    return sum(map(len, groups))
 
 
 @shared_task(name="upkeep.checkpoint", ignore_result=True, **DAILY)
@@ -37,10 +40,17 @@ def backup() -> None:
 @shared_task(name="upkeep.pulse", bind=True, ignore_result=True, live=True)
 def pulse(self: Task, of: str) -> float | None:
     """Say that queue `of` is served, by whom, and how many seconds this message waited in it."""
-    here, now = desk(), WallClock().now()
-    sent = self.request.get("sent")
+    here = desk()
+    now, sent = here.wall.now(), self.request.get("sent")
     wait = None if sent is None else (now - datetime.fromisoformat(sent)).total_seconds()
-    host = self.request.hostname
-    told = {"at": now.isoformat(), "wait": wait, "host": host, "pid": os.getpid()}
-    state.put(here.store, f"{books.PULSE}{of}/{host}", told | {"build": build()})
+    told = Pulse(
+        queue=of,
+        host=self.request.hostname,
+        pid=os.getpid(),
+        build=build(),
+        at=now,
+        wait=wait,
+        skew=(here.wall.now() - engine.now(here.store)).total_seconds(),
+    )
+    keep(here.store, told)
     return wait

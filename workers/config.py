@@ -59,8 +59,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "worker_prefetch_multiplier": 1,
         # A lost decision must not run late: the database publishes it again while it is in time.
         "task_acks_late": False,
+        # What is not sent is pending in the record: better soon to the reaper than long at this.
         "task_publish_retry_policy": {
-            "max_retries": 5,
+            "max_retries": 2,
             "interval_start": 0,
             "interval_step": 0.05,
             "interval_max": 0.5,
@@ -71,6 +72,9 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A child is up once its desk is open. While both cores were busy that took a spawned one
         # 8 s and a forked one 5; the four seconds there are by default ended one after another.
         "worker_proc_alive_timeout": 60,
+        # A child that died has put its last result into the pipe by then; what it had not done is
+        # published again at once, not after the ten seconds that are the default.
+        "worker_lost_wait": 0.5,
         "worker_hijack_root_logger": False,
         # Redis does not requeue when a connection is lost: who cancels then loses the run.
         "worker_cancel_long_running_tasks_on_connection_loss": False,
@@ -89,7 +93,8 @@ def configuration(settings: Settings) -> dict[str, Any]:
 
 
 def _redis() -> dict[str, Any]:
-    waits = {"socket_timeout": 30, "socket_connect_timeout": 3, "socket_keepalive": True}
+    # A server that hangs is given up after 5 s; a worker waits for a message one second at a time.
+    waits = {"socket_timeout": 5, "socket_connect_timeout": 3, "socket_keepalive": True}
     # Looking for what a dead worker left takes 8 s with these two, over a minute without.
     restore = {"unacked_restore_interval": 5, "unacked_restore_throttle": 1}
     return {

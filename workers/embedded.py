@@ -89,8 +89,8 @@ def _impatient(options: dict[str, Any]) -> dict[str, Any]:
     """Return the settings of a person's client, who is told within seconds that a broker hangs."""
     return {
         "broker_transport_options": options
-        | {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE},
-        "task_publish_retry_policy": {"max_retries": 1, "interval_start": 0},
+        | {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "max_retries": 0},
+        "task_publish_retry": False,
     }
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.signals import (
     celeryd_init,
     setup_logging,
@@ -156,6 +157,23 @@ def bury(
     dead.bury(store, sender.name, queue, payload, error, attempts, WallClock().now())
     if not desks.bound():
         store.close()
+
+
+@task_failure.connect
+def lost(
+    sender: Any = None, exception: BaseException | None = None, args: Any = (), **_: Any
+) -> None:
+    """Have decisions that died with their process published again at once.
+
+    The main process of a worker knows what its child was doing. Without this the reaper finds out
+    in a few seconds, and so it does where the whole worker is gone.
+    """
+    from workers import logs
+
+    if sender is None or not isinstance(exception, WorkerLostError | TimeLimitExceeded):
+        return
+    if sender.name.startswith("decision."):
+        sender.app.send_task("upkeep.reap", kwargs={"lost": logs.ids(args)})
 
 
 @worker_process_shutdown.connect

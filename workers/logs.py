@@ -167,7 +167,7 @@ def ids(args: Any) -> list[str]:
 
     Examples
     --------
-    >>> ids(([{"context": {"id": "fortress-SPX-20260105T2100Z"}}],))
+    >>> ids(([{"id": "fortress-SPX-20260105T2100Z", "said": "{}"}],))
     ['fortress-SPX-20260105T2100Z']
     >>> ids(("decision",)), ids(([{"no": "draft"}],))
     ([], [])
@@ -175,8 +175,7 @@ def ids(args: Any) -> list[str]:
     batch = args[0] if args else None
     if not isinstance(batch, list):
         return []
-    contexts = [draft.get("context") for draft in batch if isinstance(draft, dict)]
-    return [c["id"] for c in contexts if isinstance(c, dict) and "id" in c]
+    return [str(draft["id"]) for draft in batch if isinstance(draft, dict) and "id" in draft]
 
 
 def _uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -33,6 +33,7 @@ from domain.clock import WallClock
 from domain.errors import OmegaError
 from domain.settings import Settings, load
 from orchestrator import desk as desks
+from orchestrator.pulse import newest
 from storage import dead, decisions, engine
 from storage.engine import Store
 from workers import roles
@@ -285,22 +286,17 @@ class Seen:
     def _store(self) -> "list[Metric]":
         from prometheus_client.metrics_core import CounterMetricFamily
 
-        from workers import watch
-
         store, now = engine.connect(self._settings), WallClock().now()
         try:
             with engine.reading(store):
-                kept = {name: watch.newest(store, name) for name in QUEUES}
+                kept = {name: newest(store, name) for name in QUEUES}
                 pending, _ = decisions.waiting(store)
                 letters, sealed = dead.count(store), self._tally.read(store)
         finally:
             store.close()
         pulses = {name: one for name, one in kept.items() if one is not None}
-        ages = {
-            name: (now - datetime.fromisoformat(body["at"])).total_seconds()
-            for name, body in pulses.items()
-        }
-        waits = {name: body["wait"] for name, body in pulses.items() if body["wait"] is not None}
+        ages = {name: (now - one.at).total_seconds() for name, one in pulses.items()}
+        waits = {name: one.wait for name, one in pulses.items() if one.wait is not None}
         by_code = CounterMetricFamily(
             "omega_decisions", "Sealed, by what was decided and why", labels=["action", "code"]
         )

@@ -8,8 +8,8 @@ from kombu.exceptions import OperationalError
 
 from domain.errors import Transient
 from domain.settings import Settings
-from orchestrator.books import PULSE
-from storage import dead, decisions, engine, lease, state
+from orchestrator.pulse import Pulse, newest
+from storage import dead, decisions, engine, lease
 from storage.engine import Store
 from workers.app import create
 from workers.config import QUEUES
@@ -48,17 +48,11 @@ def look(settings: Settings, at: datetime) -> dict[str, Any]:
         store.close()
 
 
-def newest(store: Store, queue: str) -> dict[str, Any] | None:
-    """Return the newest pulse of a queue, of whichever worker; None before the first."""
-    pulses = [kept.body for kept in state.listing(store, f"{PULSE}{queue}/").values()]
-    return max(pulses, key=lambda body: str(body["at"]), default=None)
-
-
-def _pulse(body: dict[str, Any] | None, at: datetime) -> dict[str, Any]:
-    if body is None:
+def _pulse(pulse: Pulse | None, at: datetime) -> dict[str, Any]:
+    if pulse is None:
         return {"wait_seconds": None, "silent_seconds": None, "worker": None}
-    silent = (at - datetime.fromisoformat(body["at"])).total_seconds()
-    return {"wait_seconds": body["wait"], "silent_seconds": silent, "worker": body["host"]}
+    silent = (at - pulse.at).total_seconds()
+    return {"wait_seconds": pulse.wait, "silent_seconds": silent, "worker": pulse.host}
 
 
 def _depths(settings: Settings) -> tuple[dict[str, int | None], int | None]:

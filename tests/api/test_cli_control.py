@@ -218,6 +218,6 @@ def test_the_timetable_shown_is_the_one_that_runs(fresh) -> None:
     }
     real_time = {name for name, e in SCHEDULE.items() if not isinstance(e["schedule"], crontab)}
     assert {e["name"] for e in told["schedule"] if not e["next_utc"]} == real_time
-    assert next(e["when"] for e in told["schedule"] if e["name"] == "reap") == "every 5 s"
+    assert next(e["when"] for e in told["schedule"] if e["name"] == "reap") == "every 2 s"
     assert told["schedule"][0]["when"] == "25 8 * * mon-fri"
     assert "America/Chicago" in fresh("schedule").out

@@ -153,7 +153,7 @@ def test_the_entry_features_are_there_when_the_outcome_comes(store: Store) -> No
 
 def test_a_message_delivered_twice_makes_one_order(store: Store) -> None:
     for _ in range(2):
-        decisions.pend(store, [wanting().context])
+        decisions.pend(store, [wanting().context], AT)
         decisions.seal(store, [wanting()], admit, AT)
     with reading(store) as conn:
         assert conn.scalar(text("SELECT count(*) FROM orders")) == 1

@@ -25,6 +25,7 @@ from market.feeds.base import Feed, History
 from market.feeds.packaged import Packaged
 from market.panel import Panel
 from orchestrator.desk import Desk
+from orchestrator.pulse import Pulse, keep
 from storage import decisions
 from trading.bots.catalog import BOTS
 from trading.strategies import catalog as strategies
@@ -116,15 +117,23 @@ class Made(Feed):
 def desk_at(home: Path, when: datetime, feed: Feed | None = None) -> Iterator[Desk]:
     """Open and bind a desk on an empty home: no history, no model, every bot flat."""
     desk = open_desk(Settings(home=home), VirtualClock(when), Env.REPLAY, feed or packaged())
+    desk.wall = desk.clock
     with bound(desk):
         yield desk
+
+
+def passes(desk: Desk, wait: float = 0.0, host: str = "decision@a", **told: Any) -> None:
+    """Let a pulse have come through the queue of decisions, that was `wait` seconds in it."""
+    plain = {"queue": "decision", "host": host, "pid": 1, "build": "aaa", "at": desk.wall.now()}
+    keep(desk.store, Pulse.model_validate(plain | {"wait": wait} | told))
 
 
 def due(desk: Desk, bot: str, symbol: str) -> Context:
     """Scan one bot and return the context of one symbol, pending."""
     desk.scan([bot])
-    waiting = [c for c, _ in decisions.unsealed(desk.store) if c.deadline >= desk.clock.now()]
-    return next(c for c in waiting if (c.bot.name, c.symbol) == (bot, symbol))
+    waiting = [one.context for one in decisions.unsealed(desk.store)]
+    in_time = [context for context in waiting if context.deadline >= desk.clock.now()]
+    return next(c for c in in_time if (c.bot.name, c.symbol) == (bot, symbol))
 
 
 def ordered(desk: Desk, bot: str, symbol: str, quantity: int = 1) -> OmegaDecision:

@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from domain.book import KillCode, Mode, Scope
-from domain.clock import WallClock
 from domain.decision import Reason
 from domain.trade import Exit, Intent, Order, Position
 from market import calendar, pricing
@@ -19,10 +18,21 @@ from market.panel import Panel
 from orchestrator import books, pipeline
 from orchestrator.build import build
 from orchestrator.desk import Desk, View, accounts
+from orchestrator.pulse import ALIVE
 from risk import killswitch
 from risk.capital import Capital
 from storage import audit, exposure, orders, outbox, state, switches, trades
-from tests.orchestrator.made import DAY, MINUTE, Made, desk_at, due, ordered, packaged, wanting
+from tests.orchestrator.made import (
+    DAY,
+    MINUTE,
+    Made,
+    desk_at,
+    due,
+    ordered,
+    packaged,
+    passes,
+    wanting,
+)
 from tests.storage.made import unfilled
 from trading import accounting
 from trading.bots.catalog import BOTS
@@ -611,17 +621,11 @@ def test_a_person_who_looked_begins_a_drawdown_and_a_streak_anew(flat: Desk) -> 
 # builds
 
 
-def pulse(desk: Desk, host: str, build: str, ago: timedelta = timedelta(0)) -> None:
-    at = (WallClock().now() - ago).isoformat()
-    body = {"at": at, "wait": 0.01, "host": host, "pid": 1, "build": build}
-    state.put(desk.store, f"{books.PULSE}decision/{host}", body)
-
-
 def test_processes_of_different_code_halt_the_desk(flat: Desk) -> None:
-    pulse(flat, "decision@a", "aaa")
-    pulse(flat, "decision@b", "aaa")
+    passes(flat, host="decision@a")
+    passes(flat, host="decision@b")
     assert books.sweep(flat) == 0
-    pulse(flat, "decision@b", "bbb")
+    passes(flat, host="decision@b", build="bbb")
     assert books.sweep(flat) == 1
     [latch] = switches.read(flat.store).latches
     assert (latch.scope, latch.code, latch.mode) == (
@@ -636,9 +640,23 @@ def test_processes_of_different_code_halt_the_desk(flat: Desk) -> None:
 
 
 def test_a_worker_that_has_gone_is_no_other_build(flat: Desk) -> None:
-    pulse(flat, "decision@a", "aaa", ago=books.ALIVE * 2)
-    pulse(flat, "decision@b", "bbb")
+    passes(flat, host="decision@a", at=flat.wall.now() - ALIVE)
+    passes(flat, host="decision@b", build="bbb")
     assert books.sweep(flat) == 0
+
+
+@pytest.mark.parametrize(("skew", "halts"), [(0.9, 0), (-1.0, 0), (1.1, 1), (-7.0, 1)])
+def test_a_worker_whose_clock_is_off_by_more_than_a_second_halts_the_desk(
+    flat: Desk, skew: float, halts: int
+) -> None:
+    passes(flat, host="decision@a", skew=0.01)
+    passes(flat, host="decision@b", skew=skew)
+    assert books.sweep(flat) == halts
+    latches = switches.read(flat.store).latches
+    assert [(latch.code, latch.evidence["skew"]) for latch in latches] == halts * [
+        (KillCode.CLOCK_SKEW, skew)
+    ]
+    assert all(f"decision@b is {skew:+.1f} s" in latch.reason for latch in latches)
 
 
 def test_a_build_is_named_by_its_code() -> None:

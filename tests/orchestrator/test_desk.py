@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 from domain import examples
 from domain.book import Exposure, Limits, Scope, Switches
 from domain.clock import VirtualClock
-from domain.decision import Draft, Effect, OmegaDecision, Reason
+from domain.decision import Context, Draft, Effect, OmegaDecision, Reason
 from domain.errors import DataError, Refused
 from domain.settings import Settings
 from domain.values import Action, Env
@@ -21,7 +21,7 @@ from orchestrator import pipeline
 from orchestrator.desk import ATTEMPTS, IN_TIME, LOST, Desk, View, admit, allotted, opened
 from risk import killswitch
 from storage import dead, decisions, exposure, outbox, record, registry, state, switches
-from tests.orchestrator.made import DAY, MINUTE, desk_at, due, vetoed, wanting
+from tests.orchestrator.made import DAY, MINUTE, desk_at, due, passes, vetoed, wanting
 from tests.storage.made import unfilled
 from trading.bots.catalog import BOTS
 
@@ -202,43 +202,111 @@ def turn(desk: Desk, by: timedelta) -> None:
     desk.clock.turn(desk.clock.now() + by)  # type: ignore[attr-defined]
 
 
+SECOND = timedelta(seconds=1)
+
+
+def reaped(desk: Desk) -> list[list[Context]]:
+    """Let the reaper look, and publish what it returns."""
+    groups = desk.reap()
+    for contexts in groups:
+        desk.sent(contexts)
+    return groups
+
+
 def test_the_reaper_leaves_alone_what_may_still_be_on_its_way(flat: Desk) -> None:
     [due] = flat.scan(["fortress"])
-    turn(flat, LOST - timedelta(seconds=1))
-    assert flat.reap() == []
-    turn(flat, timedelta(seconds=1))
-    assert flat.reap() == [due]
-    assert flat.reap() == [], "it has just been published again"
+    turn(flat, LOST)
+    passes(flat)
+    assert reaped(flat) == []
+    turn(flat, SECOND)
+    assert reaped(flat) == [], "only what comes through the queue says that it was lost"
+    passes(flat)
+    assert reaped(flat) == [[due]]
+    passes(flat)
+    assert reaped(flat) == [], "it has just been published again"
+
+
+def test_nothing_is_lost_while_the_queue_is_long(flat: Desk) -> None:
+    """Published again then, everything would wait twice, and that thrice: an avalanche."""
+    [due] = flat.scan(["fortress"])
+    turn(flat, 30 * SECOND)
+    passes(flat, wait=10.0)
+    assert reaped(flat) == [], "it may be in its third hop"
+    turn(flat, 14 * SECOND)
+    passes(flat, wait=10.0)
+    assert reaped(flat) == [[due]], "four hops of 10 s each, and what it takes itself, are over"
+
+
+def test_nothing_is_lost_while_nobody_works(flat: Desk) -> None:
+    [due] = flat.scan(["fortress"])
+    passes(flat)
+    turn(flat, MINUTE)
+    assert reaped(flat) == []
+    passes(flat)
+    assert reaped(flat) == [[due]]
+
+
+def test_what_its_worker_took_along_is_sent_again_at_once(flat: Desk) -> None:
+    first, second = flat.ask(BOTS["anchor"], "SPX"), flat.ask(BOTS["fortress"], "SPX")
+    assert flat.reap(lost=[first.id, "unknown"]) == [[first]]
+    flat.seal([wanting(second)])
+    assert flat.reap(lost=[second.id]) == []
+
+
+def test_a_try_that_the_broker_did_not_take_is_none(flat: Desk) -> None:
+    [due] = flat.scan(["fortress"])
+    for _ in range(2 * ATTEMPTS):
+        turn(flat, LOST + SECOND)
+        passes(flat)
+        assert flat.reap() == [[due]]
+    assert dead.count(flat.store) == 0
 
 
 def test_what_nobody_ever_answers_is_a_dead_letter_after_three_attempts(flat: Desk) -> None:
-    [due] = flat.scan(["fortress"])
-    for _ in range(ATTEMPTS - 1):
-        turn(flat, LOST)
-        assert flat.reap() == [due]
+    first, second = flat.ask(BOTS["anchor"], "SPX"), flat.ask(BOTS["fortress"], "SPX")
+    for groups in ([[first, second]], [[first], [second]]):
+        turn(flat, LOST + SECOND)
+        passes(flat)
+        assert reaped(flat) == groups, "the last time each goes alone"
+    flat.seal([wanting(second)])
     assert dead.count(flat.store) == 0
-    turn(flat, LOST)
-    assert flat.reap() == []
-    sealed = decisions.get(flat.store, due.id)
+    turn(flat, LOST + SECOND)
+    passes(flat)
+    assert reaped(flat) == []
+    sealed = decisions.get(flat.store, first.id)
     assert (sealed.action, sealed.code) == (Action.HOLD, Reason.FAILED)
     [letter] = dead.letters(flat.store)
     assert (letter.task, letter.attempts) == ("decision", ATTEMPTS)
-    assert letter.payload == {"decision": due.id, "bot": "fortress", "symbol": "SPX"}
-    assert nothing_happened(flat)
+    assert letter.payload == {"decision": first.id, "bot": "anchor", "symbol": "SPX"}
+    assert decisions.get(flat.store, second.id).quantity == 1
 
 
 def test_the_reaper_seals_what_is_late_and_returns_what_is_in_time(flat: Desk) -> None:
     [late] = flat.scan(["fortress"])
     turn(flat, late.deadline - flat.clock.now())
-    assert flat.reap() == [late], "at its deadline it is in time"
+    passes(flat)
+    assert reaped(flat) == [[late]], "at its deadline it is in time"
     waiting = flat.ask(BOTS["anchor"], "SPX")
-    turn(flat, LOST)
-    assert flat.reap() == [waiting]
+    turn(flat, LOST + SECOND)
+    passes(flat)
+    assert reaped(flat) == [[waiting]]
     sealed = decisions.get(flat.store, late.id)
     assert (sealed.action, sealed.code) == (Action.HOLD, Reason.EXPIRED)
     assert sealed.draft.verdicts[-1].layer == "seal"
     assert decisions.status(flat.store, waiting.id) == "PENDING"
     assert nothing_happened(flat)
+
+
+def test_a_process_knows_what_is_pending_and_reads_what_it_does_not_know(flat: Desk) -> None:
+    [mine] = flat.scan(["fortress"])
+    other = flat.gather(BOTS["anchor"], ["SPX"], View.read(flat, CLOSE))[0]
+    decisions.pend(flat.store, [other], CLOSE)
+    assert flat.pending([mine.id, "unknown", other.id]) == {mine.id: mine, other.id: other}
+    assert flat.pending([other.id])[other.id] is flat.pending([other.id])[other.id], "read once"
+    turn(flat, 2 * SECOND)
+    flat.seal([wanting(mine), wanting(other)])
+    assert flat.pending([mine.id, other.id]) == {}
+    assert decisions.latency(flat.store, CLOSE, 1.9, 2.1) == (2, (2, 0))
 
 
 def test_a_draft_that_comes_after_its_deadline_is_no_order(flat: Desk) -> None:

@@ -59,7 +59,7 @@ def test_a_new_home_has_a_database_and_a_key_of_its_own(
     store = opened(Settings(home=tmp_path / "a" / "home"))
     key = store.home / keys.NAME
     assert (len(store.key), key.stat().st_mode & 0o777) == (32, 0o600)
-    assert engine.state(store) == ("0002", "0002")
+    assert engine.state(store) == ("0003", "0003")
     assert {path.name for path in store.home.iterdir()} >= {"omega.db", "audit.key"}
     again = opened(Settings(home=store.home))
     assert again.key == store.key
@@ -145,12 +145,12 @@ def test_a_database_of_the_first_revision_is_refused_and_upgraded_with_nothing_l
             named = [dict(zip(columns[name], row, strict=True)) for row in rows]
             conn.execute(insert(tables.metadata.tables[name]), named)
     with pytest.raises(
-        SettingsError, match=r"revision 0001, .* needs 0002: run `omega db upgrade`"
+        SettingsError, match=r"revision 0001, .* needs 0003: run `omega db upgrade`"
     ):
         engine.open_store(bare)
     assert everything(store, columns) == before
 
-    assert engine.upgrade(store) == ("0002", "0002")
+    assert engine.upgrade(store) == ("0003", "0003")
     store.close()
     after = opened(bare)
     with reading(after) as conn:

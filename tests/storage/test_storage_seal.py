@@ -32,15 +32,15 @@ def nobody(*_: object) -> Verdict:
 
 def test_only_new_contexts_are_pended(store: Store) -> None:
     first, second = hold(1).context, hold(2).context
-    assert decisions.pend(store, [second, first]) == [second.id, first.id]
+    assert decisions.pend(store, [second, first], AT) == [second.id, first.id]
     third = hold(3).context
-    assert decisions.pend(store, [first, third, second]) == [third.id]
-    assert decisions.pend(store, []) == []
+    assert decisions.pend(store, [first, third, second], AT) == [third.id]
+    assert decisions.pend(store, [], AT) == []
     assert decisions.known(store, [first.id, "unheard-of"]) == {first.id: "PENDING"}
 
 
 def test_a_pending_decision_is_no_decision_yet(store: Store) -> None:
-    [key] = decisions.pend(store, [hold().context])
+    [key] = decisions.pend(store, [hold().context], AT)
     assert decisions.status(store, key) == "PENDING"
     assert decisions.status(store, "unheard-of") is None
     with pytest.raises(Refused, match="no sealed decision"):
@@ -49,7 +49,7 @@ def test_a_pending_decision_is_no_decision_yet(store: Store) -> None:
 
 def test_a_hold_is_recorded_and_reserves_nothing(store: Store) -> None:
     draft = hold().add(veto(Reason.STALE))
-    decisions.pend(store, [draft.context])
+    decisions.pend(store, [draft.context], AT)
     [sealed] = decisions.seal(store, [draft], nobody, SEALED_AT)
     assert sealed == OmegaDecision.seal(draft)
     assert decisions.get(store, sealed.id) == sealed
@@ -78,7 +78,7 @@ def test_sealing_twice_gives_the_recorded_decision_and_changes_nothing(store: St
     [again] = decisions.seal(store, [want(quantity=7)], nobody, SEALED_AT + MINUTE)
     assert again == first
     assert (rows(store, "orders"), rows(store, "outbox"), rows(store, "audit")) == (1, 1, 1)
-    assert decisions.pend(store, [draft.context]) == []
+    assert decisions.pend(store, [draft.context], AT) == []
 
 
 def test_the_same_decision_twice_in_a_batch_is_sealed_once(store: Store) -> None:
@@ -194,7 +194,7 @@ def test_switches_of_an_unknown_mode_halt_every_entry(store: Store) -> None:
 
 def test_a_failed_decision_is_a_recorded_hold(store: Store) -> None:
     context = hold().context
-    decisions.pend(store, [context])
+    decisions.pend(store, [context], AT)
     failed = decisions.fail(store, context, "the worker was lost", SEALED_AT)
     assert (failed.action, failed.code, failed.reason) == (
         Action.HOLD,
@@ -206,22 +206,37 @@ def test_a_failed_decision_is_a_recorded_hold(store: Store) -> None:
 
 def test_what_is_pending_comes_in_the_order_of_its_deadlines(store: Store) -> None:
     late, soon = hold(1, deadline=AT + MINUTE), hold(2, deadline=AT + 5 * MINUTE)
-    decisions.pend(store, [soon.context, late.context])
+    decisions.pend(store, [soon.context, late.context], AT)
     decisions.seal(store, [hold(3)], nobody, AT)
-    assert decisions.unsealed(store) == [(late.context, 0), (soon.context, 0)]
+    assert decisions.unsealed(store) == [(late.context, 0, AT), (soon.context, 0, AT)]
+    assert decisions.pending(store, [hold(3).context.id, late.context.id]) == [
+        (late.context, 0, AT)
+    ]
 
 
 def test_an_attempt_is_counted_of_what_is_pending_alone(store: Store) -> None:
     waiting, done = hold(1), hold(2)
-    decisions.pend(store, [waiting.context])
+    decisions.pend(store, [waiting.context], AT)
     decisions.seal(store, [done], nobody, AT)
     asked = [done.context.id, waiting.context.id]
-    assert decisions.again(store, asked) == decisions.again(store, asked) == [waiting.context.id]
-    assert decisions.unsealed(store) == [(waiting.context, 2)]
-    assert decisions.again(store, []) == []
+    decisions.again(store, asked, AT + MINUTE)
+    decisions.again(store, asked, AT + 2 * MINUTE)
+    decisions.again(store, [], AT)
+    assert decisions.unsealed(store) == [(waiting.context, 2, AT + 2 * MINUTE)]
     decisions.seal(store, [waiting], nobody, AT)
-    assert decisions.again(store, asked) == []
+    decisions.again(store, asked, AT)
     assert audit.verify(store).fault is None
+
+
+def test_what_took_too_long_is_counted_of_what_was_sent_since(store: Store) -> None:
+    drafts = [hold(n) for n in range(4)]
+    for minute, draft in enumerate(drafts):
+        decisions.pend(store, [draft.context], AT + minute * MINUTE)
+    took = {draft.context.id: 0.05 * n for n, draft in enumerate(drafts)}
+    decisions.seal(store, drafts[:3], nobody, AT, took)
+    assert decisions.latency(store, AT, 0.07, 0.0) == (3, (1, 2))
+    assert decisions.latency(store, AT + MINUTE, 0.07) == (2, (1,))
+    assert decisions.latency(store, AT + 3 * MINUTE, 0.07) == (0, (0,)), "pending is not counted"
 
 
 def test_a_changed_body_is_not_handed_out(store: Store) -> None:
@@ -235,7 +250,7 @@ def test_a_changed_body_is_not_handed_out(store: Store) -> None:
 def test_decisions_are_listed_newest_first_and_filtered(store: Store) -> None:
     drafts = [want(1), hold(2).add(veto(Reason.STALE)), hold(3, bot="anchor", env=Env.REPLAY)]
     decisions.seal(store, drafts, anything, SEALED_AT)
-    decisions.pend(store, [hold(4).context])
+    decisions.pend(store, [hold(4).context], AT)
     every = decisions.listing(store)
     assert [line.asof for line in every] == [AT + n * MINUTE for n in (4, 3, 2, 1)]
     assert (every[0].status, every[0].action, every[0].sealed_at) == ("PENDING", None, None)
@@ -274,7 +289,7 @@ def test_a_sample_is_the_same_for_the_same_seed(store: Store) -> None:
 def test_questions_about_one_bar_are_counted(store: Store) -> None:
     context = hold().context
     assert decisions.asked(store, "fortress", "SPX", context.bar) == 0
-    decisions.pend(store, [context, context.model_copy(update={"id": f"{context.id}-2"})])
+    decisions.pend(store, [context, context.model_copy(update={"id": f"{context.id}-2"})], AT)
     assert decisions.asked(store, "fortress", "SPX", context.bar) == 2
 
 
@@ -300,7 +315,7 @@ def test_another_process_sees_what_was_sealed(
 
 def test_decisions_are_taken_one_bar_after_another(store: Store) -> None:
     sealed = decisions.seal(store, [hold(n) for n in (2, 1, 3)], nobody, SEALED_AT)
-    decisions.pend(store, [hold(4).context])
+    decisions.pend(store, [hold(4).context], AT)
     second, first, third = sealed
     assert decisions.taken(store, None, AT + DAY) == [first, second, third]
     assert decisions.taken(store, first.context.bar, second.context.bar) == [second]

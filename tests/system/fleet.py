@@ -196,7 +196,7 @@ def ask(
         for bot, symbol in pairs[: n - len(found)]:
             numbers[bot.name, symbol] += 1
             found += desk.gather(bot, [symbol], view, numbers[bot.name, symbol])
-    decisions.pend(desk.store, found)
+    decisions.pend(desk.store, found, now())
     return found
 
 

@@ -8,12 +8,12 @@ from time import monotonic
 
 import pytest
 
-from domain.decision import OmegaDecision, Reason
+from domain.decision import Draft, OmegaDecision, Reason
 from domain.errors import Transient
 from orchestrator import canvas
 from orchestrator.desk import LOST, Desk
 from storage import decisions
-from tests.orchestrator.made import desk_at, premium
+from tests.orchestrator.made import desk_at, passes, premium
 from workers import embedded
 
 pytestmark = pytest.mark.live_worker
@@ -62,7 +62,9 @@ def test_a_task_that_fails_leaves_the_worker_alive(desk: Desk) -> None:
     with embedded.running(desk.settings, ("decision",)) as app:
         app.send_task("decision.limits", args=([{"no": "draft"}],))
         app.send_task("decision.nothing", queue="decision")
-        app.send_task("decision.safety", args=(canvas.pack([premium()]), "too", "many"))
+        app.send_task(
+            "decision.safety", args=(canvas.pack([Draft(context=premium())]), "too", "many")
+        )
         canvas.publish([context])
         assert eventually(lambda: len(sealed(desk, [context.id])) == 1)
         assert omega_threads() == ["omega-decision"]
@@ -74,7 +76,8 @@ def test_each_queue_has_a_worker_of_its_own(desk: Desk) -> None:
     with embedded.running(desk.settings) as app:
         assert sorted(omega_threads()) == ["omega-decision", "omega-upkeep"]
         desk.scan(["fortress"])
-        desk.clock.turn(desk.clock.now() + LOST)
+        desk.clock.turn(desk.clock.now() + 2 * LOST)
+        passes(desk)
         app.send_task("upkeep.reap")  # upkeep publishes what decision then decides
         assert eventually(lambda: len(sealed(desk, ["fortress-SPX-20160307T2100Z"])) == 1)
     assert omega_threads() == []

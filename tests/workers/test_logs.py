@@ -126,7 +126,7 @@ raise ValueError(url)
 @pytest.mark.parametrize(
     ("args", "found"),
     [
-        (([{"context": {"id": "a"}}, {"context": {"id": "b"}}],), ["a", "b"]),
+        (([{"id": "a"}, {"id": "b"}],), ["a", "b"]),
         (([{"no": "draft"}, 5, {"context": None}],), []),
         (("decision",), []),
         ((), []),

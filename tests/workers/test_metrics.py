@@ -138,7 +138,7 @@ def test_what_was_sealed_long_ago_is_counted_once(tmp_path: Path) -> None:
     for day in range(5):
         asof = start + timedelta(days=day)
         context = premium(id=f"c{day}", asof=asof, bar=asof, deadline=asof + timedelta(minutes=4))
-        decisions.pend(store, [context])
+        decisions.pend(store, [context], asof)
         if day != 1:
             decisions.fail(store, context, "tried", asof)
         tally.read(store)
