@@ -42,6 +42,7 @@ SCHEDULE = (
         "sweep": entry("safety.sweep", "* 8-15 * * mon-fri", "upkeep", 50 * SECONDS),
         "scan": entry("market.scan", "*/5 8-15 * * mon-fri", "decision", 4 * MINUTES),
         "reap": pulse("upkeep.reap", 2 * SECONDS, "upkeep"),
+        "sla": pulse("safety.sla", 5 * SECONDS, "upkeep"),
         "pulse-decision": pulse("upkeep.pulse", 2 * SECONDS, "decision", of="decision"),
         "pulse-training": pulse("upkeep.pulse", 5 * SECONDS, "training", of="training"),
         "pulse-upkeep": pulse("upkeep.pulse", 5 * SECONDS, "upkeep", of="upkeep"),

@@ -28,6 +28,7 @@ class Reason(StrEnum):
     CLOSED = "CLOSED"
     MAX_OPEN = "MAX_OPEN"
     MAX_DAILY = "MAX_DAILY"
+    DEGRADED = "DEGRADED"
     # inference
     FEATURE_UNKNOWN = "FEATURE_UNKNOWN"
     UNTRAINED = "UNTRAINED"
@@ -80,6 +81,8 @@ class Context(Value):
     regime: Regime | None = None
     surface: Surface | None = None
     book: Book
+    degraded: bool = False
+    """Whether decisions came too late when this one was due: half the size, one task for all."""
     switches: Switches
     limits: Limits = Limits()
     costs: Costs = Costs()

@@ -28,6 +28,9 @@ class Settings(Value):
     """Seconds per session where history is played back."""
     data: Path | None = None
     seed: int = Field(7, ge=0)
+    sla_ms: float = Field(120.0, gt=0)
+    """Milliseconds from being sent to being sealed that 99 of 100 decisions must keep to. While
+    they do not, the desk is in degraded mode."""
     limits: Limits = Limits()
     costs: Costs = Costs()
     log_level: str = Field("WARNING", pattern="(?i)^(debug|info|warning|error|critical)$")

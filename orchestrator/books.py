@@ -14,12 +14,13 @@ from domain.market import Bar, Surface
 from domain.trade import Fill, Intent, Order, Position, Trade
 from domain.values import Value
 from market import calendar, pricing, window
-from orchestrator.desk import Desk, View, accounts
+from orchestrator.desk import SLA, Desk, View, accounts, punctuality
 from orchestrator.pulse import Pulse, alive
 from orchestrator.sight import moment, surface
-from risk import capital, guardrails, killswitch
+from risk import capital, guardrails, killswitch, sla
 from risk.capital import Capital
-from storage import audit, orders, outbox, state, switches, trades
+from risk.sla import Sla
+from storage import audit, decisions, orders, outbox, state, switches, trades
 from storage.engine import Store
 from trading import accounting, exits
 from trading.accounting import Account
@@ -280,6 +281,21 @@ def sweep(desk: Desk) -> int:
     for latch in _unlike(alive(desk.store, desk.wall.now()), now, until):
         new.add(switches.throw(desk.store, latch).id)
     return len(new)
+
+
+def punctual(desk: Desk) -> Sla:
+    """Judge whether decisions come in time, record a change of mode, and return what was found."""
+    at, before = desk.wall.now(), punctuality(desk.store)
+    limit = desk.settings.sla_ms / 1000
+    n, (late, slow) = decisions.latency(desk.store, sla.window(before, at), limit, sla.BACK * limit)
+    after = sla.judge(before, n, late, slow, at)
+    if after.degraded is not before.degraded:
+        told = {"n": n, "late": late, "slow": slow, "limit_ms": desk.settings.sla_ms}
+        kind = "degraded" if after.degraded else "restored"
+        audit.append(desk.store, audit.DESK, kind, told, desk.clock.now())
+    if after != before:
+        state.put(desk.store, SLA, after.model_dump(mode="json"))
+    return after
 
 
 def _unlike(pulses: Sequence[Pulse], now: datetime, until: datetime) -> Iterator[Switch]:

@@ -88,9 +88,13 @@ def _batches(contexts: Sequence[Context]) -> list[Batch]:
 def publish(contexts: Sequence[Context], *, in_one: bool = False) -> None:
     """Send the contexts on their way; a message expires with the last deadline in it.
 
+    What was due while decisions came too late goes in one task, whatever `in_one` says.
+
     As a number of seconds, since the clock of the desk need not be that of the broker. Nobody waits
     for its result, which is in the record: whoever did would hang as long as the broker does.
     """
     left = max((c.deadline - c.asof for c in contexts), default=timedelta(0))
-    for message in fused(contexts) if in_one else decisions(contexts):
+    at_once = [context for context in contexts if in_one or context.degraded]
+    by_hops = [context for context in contexts if not (in_one or context.degraded)]
+    for message in fused(at_once) + decisions(by_hops):
         message.apply_async(expires=left.total_seconds(), ignore_result=True)

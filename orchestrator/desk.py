@@ -38,6 +38,7 @@ from risk import capital, caps, killswitch
 from risk.capital import Capital
 from risk.correlation import shared
 from risk.sizing import unit_risk
+from risk.sla import Sla
 from storage import audit, dead, decisions, engine, exposure, orders, state, switches, trades
 from storage.audit import DESK, Entry
 from storage.decisions import Pending
@@ -54,6 +55,8 @@ PASSES = 4
 """How often a decision waits in the queue: once before each hop."""
 ATTEMPTS = 3
 """How often a decision is published in all."""
+SLA = "sla"
+"""Key under which is kept whether decisions come in time."""
 DECISION = "decision"
 """The queue that decisions wait in."""
 REMEMBERED = 200
@@ -176,6 +179,7 @@ class Desk:
                     regime=sight.regimes.get(symbol),
                     surface=sight.surface if bot.strategy == "condor" else None,
                     book=view.book(bot, symbol),
+                    degraded=view.degraded,
                     switches=halted,
                     limits=self.settings.limits,
                     costs=self.settings.costs,
@@ -396,6 +400,8 @@ class View:
     """Opening orders since the session opened, by bot and symbol."""
     entered: Mapping[str, frozenset[str]]
     """Decisions whose opening order was filled since the session opened, by bot."""
+    degraded: bool = False
+    """Whether decisions come too late."""
 
     @classmethod
     def read(cls, desk: Desk, asof: datetime) -> Self:
@@ -411,6 +417,7 @@ class View:
                 allotted=allotted(desk.store, desk.bots, asof, desk.settings.seed),
                 orders=orders.placed(desk.store, session),
                 entered=orders.entered(desk.store, session),
+                degraded=punctuality(desk.store).degraded,
             )
 
     def book(self, bot: Bot, symbol: str) -> Book:
@@ -460,6 +467,12 @@ def allotted(store: Store, bots: Mapping[str, Bot], asof: datetime, seed: int) -
     kept = state.get(store, "capital")
     beliefs = Capital.model_validate(kept.body) if kept else Capital()
     return capital.allot(beliefs, tuple(bots), asof.date(), seed).allotted
+
+
+def punctuality(store: Store) -> Sla:
+    """Return whether decisions come in time, as last judged; in time before that."""
+    kept = state.get(store, SLA)
+    return Sla() if kept is None else Sla.model_validate(kept.body)
 
 
 _desk: Desk | None = None

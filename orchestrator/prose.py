@@ -35,6 +35,7 @@ CAUSES = {
     Reason.CLOSED: "the exchange was closed",
     Reason.MAX_OPEN: "as many positions open as the bot may hold",
     Reason.MAX_DAILY: "as many entries as the bot may make in a session",
+    Reason.DEGRADED: "decisions come too late, so half the size",
     Reason.FEATURE_UNKNOWN: "a feature that is needed had no value",
     Reason.UNTRAINED: "no trained model to ask",
     Reason.NO_QUORUM: "too few models answered",

@@ -19,7 +19,7 @@ from risk.measures import underwater
 Guardrail = Callable[[Context], Verdict | None]
 
 SOFT = 0.5
-"""What is left of the size after the soft daily loss."""
+"""What is left of the size after the soft daily loss, and while decisions come too late."""
 
 
 def _veto(code: Reason, reason: str, **evidence: float) -> Verdict:
@@ -149,6 +149,19 @@ def max_daily(context: Context) -> Verdict | None:
     return _veto(Reason.MAX_DAILY, text, trades=traded, limit=limit)
 
 
+def degraded(context: Context) -> Verdict | None:
+    """Halve the size while decisions come too late."""
+    if not context.degraded:
+        return None
+    return Verdict(
+        layer="safety",
+        effect=Effect.ADJUST,
+        code=Reason.DEGRADED,
+        reason="decisions come too late: half size",
+        scale=SOFT,
+    )
+
+
 GUARDRAILS: dict[str, Guardrail] = {
     "killed": killswitch.refuse_entry,
     "session": session,
@@ -160,6 +173,7 @@ GUARDRAILS: dict[str, Guardrail] = {
     "repeat_orders": repeat_orders,
     "max_open": max_open,
     "max_daily": max_daily,
+    "degraded": degraded,
 }
 """Every guardrail, in the order they are asked. To add one, write its rule and add a line."""
 

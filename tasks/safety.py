@@ -13,6 +13,12 @@ def sweep() -> int:
     return books.sweep(desk())
 
 
+@shared_task(name="safety.sla", ignore_result=True, live=True)
+def sla() -> bool:
+    """Judge whether decisions come in time; return whether the desk is in degraded mode."""
+    return books.punctual(desk()).degraded
+
+
 @shared_task(name="safety.roll", ignore_result=True, **DAILY)
 def roll() -> None:
     """Open the session's books and sample the capital of the day."""

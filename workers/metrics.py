@@ -292,6 +292,7 @@ class Seen:
                 kept = {name: newest(store, name) for name in QUEUES}
                 pending, _ = decisions.waiting(store)
                 letters, sealed = dead.count(store), self._tally.read(store)
+                slow = desks.punctuality(store).degraded
         finally:
             store.close()
         pulses = {name: one for name, one in kept.items() if one is not None}
@@ -307,6 +308,7 @@ class Seen:
             _gauge("omega_pulse_wait_seconds", "What it took to come through", waits, "queue"),
             _gauge("omega_decisions_pending", "Due and not yet sealed", {"": pending}),
             _gauge("omega_dead_letters", "Waiting for a person", {"": letters}),
+            _gauge("omega_degraded", "1 while decisions come too late", {"": float(slow)}),
             by_code,
         ]
 

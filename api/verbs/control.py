@@ -141,6 +141,7 @@ def _over(scope: "Scope", target: str) -> str:
 
 def status(ctx: typer.Context, json: Json = False) -> None:
     """Show how the desk stands: modes, money, champions, the newest data, the chains."""
+    from orchestrator.desk import punctuality
     from storage import audit, registry, switches
     from workers import watch
 
@@ -156,6 +157,7 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         champions = {v.model: v for v in versions if v.stage == "champion"}
         chains = {bot: {"seq": seq, "hash": sha} for bot, (seq, sha) in audit.heads(store).items()}
         alive = watch.roles(chosen, store, at)
+        pace = punctuality(store)
     told = {
         "home": str(chosen.home),
         "database": "sqlite" if store.file else "postgresql",
@@ -164,6 +166,8 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         "readable": seen.readable,
         "revision": seen.revision,
         "latches": seen.latches,
+        "degraded": pace.degraded,
+        "degraded_since": pace.since if pace.degraded else None,
         "bots": bots,
         "champions": {name: v.version for name, v in sorted(champions.items())},
         "trained": max((v.trained_at for v in versions), default=None),
@@ -261,6 +265,11 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
     parts: list[Any] = [render.table("", columns, rows)]
     if not told["readable"]:
         parts.append("The kill switches cannot be read, so everything counts as HALTED.")
+    if told["degraded"]:
+        since = render.when(told["degraded_since"])
+        parts.append(
+            f"Degraded since {since}: decisions come too late, so they are for half the size."
+        )
     if told["latches"]:
         parts.append(_latches(told["latches"], "Switches that are set"))
     bar = told["data"]["newest_bar"]

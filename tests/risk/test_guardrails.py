@@ -198,3 +198,18 @@ def test_what_trips_is_also_what_refuses() -> None:
         assert guardrails.safety(context(book=state)).code == latch.code
         halted = context(switches=Switches(latches=(latch,)))
         assert guardrails.safety(halted).code is Reason.KILLED
+
+
+def test_decisions_that_come_too_late_are_for_half_the_size() -> None:
+    verdict = guardrails.safety(context(degraded=True))
+    assert (verdict.effect, verdict.code, verdict.scale) == (Effect.ADJUST, Reason.DEGRADED, 0.5)
+    losing = book(equity=97_000.0, day_pnl=-3_000.0)
+    assert guardrails.safety(context(degraded=True, book=losing)).scale == 0.25
+    assert guardrails.safety(context()).scale == 1.0
+
+
+@pytest.mark.parametrize("case", VETOES)
+def test_no_limit_is_laid_aside_while_decisions_come_too_late(case: str) -> None:
+    stopped, code = VETOES[case]
+    verdict = guardrails.safety(stopped.model_copy(update={"degraded": True}))
+    assert (verdict.effect, verdict.code) == (Effect.VETO, code)

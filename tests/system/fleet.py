@@ -70,6 +70,9 @@ class Fleet:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("OMEGA_")}
         environ |= {"OMEGA_HOME": str(settings.home), "OMEGA_FEED": settings.feed}
         environ |= {"OMEGA_PACE": str(settings.pace), "PYTHONUNBUFFERED": "1"}
+        # A machine that is busy with other tests is slow, and that is not what most of them test.
+        patient = "sla_ms" not in settings.model_fields_set
+        environ["OMEGA_SLA_MS"] = "60000" if patient else str(settings.sla_ms)
         limits = settings.limits.model_dump(exclude_defaults=True)
         environ |= {f"OMEGA_LIMITS__{name.upper()}": str(limit) for name, limit in limits.items()}
         if settings.database_url:
