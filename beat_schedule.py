@@ -34,6 +34,10 @@ def pulse(task: str, period: timedelta, queue: str, **kwargs: Any) -> dict[str, 
     return {"task": task, "schedule": interval(period), "kwargs": kwargs, "options": options}
 
 
+TOGETHER = "0 18 * * sun"
+"""What is retrained then is one round. When the last of it has ended, all champions are validated:
+that follows from their end, and not from a time by which one hopes that they have ended."""
+
 SCHEDULE = (
     {
         "roll": entry("safety.roll", "25 8 * * mon-fri", "upkeep", 4 * MINUTES),
@@ -56,9 +60,16 @@ SCHEDULE = (
             "learning.train", model.retrain, "training", 12 * HOURS, model=name
         )
         for name, model in CATALOG.items()
+        if model.retrain != TOGETHER
     }
     | {
-        "validate": entry("learning.validate", "0 19 * * sun", "training", 12 * HOURS),
+        "retrain-together": entry(
+            "learning.together",
+            TOGETHER,
+            "training",
+            12 * HOURS,
+            models=[name for name, model in CATALOG.items() if model.retrain == TOGETHER],
+        ),
     }
 )
 

@@ -31,6 +31,8 @@ class Settings(Value):
     sla_ms: float = Field(120.0, gt=0)
     """Milliseconds from being sent to being sealed that 99 of 100 decisions must keep to. While
     they do not, the desk is in degraded mode."""
+    training_seconds: int = Field(2700, ge=1, le=6000)
+    """How long a training may take; a tenth more, and its process is ended."""
     limits: Limits = Limits()
     costs: Costs = Costs()
     log_level: str = Field("WARNING", pattern="(?i)^(debug|info|warning|error|critical)$")

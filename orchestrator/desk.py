@@ -39,10 +39,11 @@ from risk.capital import Capital
 from risk.correlation import shared
 from risk.sizing import unit_risk
 from risk.sla import Sla
-from storage import audit, dead, decisions, engine, exposure, orders, state, switches, trades
+from storage import audit, dead, decisions, engine, exposure, jobs, orders, state, switches, trades
 from storage.audit import DESK, Entry
 from storage.decisions import Pending
 from storage.engine import Store
+from storage.jobs import Job, Stands
 from trading import accounting
 from trading.accounting import Account
 from trading.bots.catalog import BOTS
@@ -57,8 +58,11 @@ ATTEMPTS = 3
 """How often a decision is published in all."""
 SLA = "sla"
 """Key under which is kept whether decisions come in time."""
-DECISION = "decision"
-"""The queue that decisions wait in."""
+DECISION, TRAINING = "decision", "training"
+"""The queues that decisions and jobs wait in."""
+TRAIN = "learning.train"
+"""The task that does a job."""
+NEVER = datetime.min.replace(tzinfo=UTC)
 REMEMBERED = 200
 """Contexts that a process keeps, some 10 MB: the next hop of a batch often comes back to it, and 25
 of them take 2 ms to read and parse, as long as two layers."""
@@ -328,8 +332,23 @@ class Desk:
         """
         pulse = newest(self.store, DECISION)
         if pulse is None or pulse.sent is None:
-            return datetime.min.replace(tzinfo=UTC)
+            return NEVER
         return pulse.at - LOST - PASSES * (pulse.at - pulse.sent)
+
+    def abandoned(self) -> list[Job]:
+        """Return the jobs that came to no end: those to be published again, and those given up.
+
+        What is given up is kept among the dead letters.
+        """
+        pulse = newest(self.store, TRAINING)
+        through = None if pulse is None else pulse.sent
+        found = jobs.lost(self.store, self.wall.now(), through or NEVER)
+        for job in found:
+            if job.stands is Stands.FAILED:
+                asked = {"args": [], "kwargs": job.kwargs}
+                told = TRAIN, TRAINING, asked, job.why, job.attempts, self.clock.now()
+                dead.bury(self.store, *told)
+        return found
 
     def _bury(self, context: Context, now: datetime) -> None:
         why = f"{ATTEMPTS} attempts, and none came to an end"

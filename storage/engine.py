@@ -1,7 +1,7 @@
 """The database: opening it, and one transaction at a time."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -302,7 +302,26 @@ def writing(store: Store) -> Iterator[Connection]:
     with _meaning(store), store.engine.connect() as conn:
         conn.execution_options(omega_writes=True)
         with conn.begin():
+            fence = _fence.get()
+            if fence is not None:
+                fence(conn)
             yield conn
+
+
+_fence: ContextVar[Callable[[Connection], None] | None] = ContextVar("fence", default=None)
+
+
+@contextmanager
+def fenced(check: Callable[[Connection], None]) -> Iterator[None]:
+    """Let every transaction that may write begin with a check, which raises if it may not.
+
+    Of this context: another thread is not fenced.
+    """
+    token = _fence.set(check)
+    try:
+        yield
+    finally:
+        _fence.reset(token)
 
 
 _snapshot: ContextVar[tuple[Engine, Connection] | None] = ContextVar("snapshot", default=None)

@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from celery import shared_task
+from celery import Task, group, shared_task
 
 from domain.errors import Transient
 from orchestrator import books
 from orchestrator.desk import desk
-from storage import registry
+from storage import jobs, registry, rounds
 
 SLOW: dict[str, Any] = {
     "acks_late": True,
@@ -16,14 +16,35 @@ SLOW: dict[str, Any] = {
     "autoretry_for": (Transient,),
     "max_retries": 2,
     "default_retry_delay": 30,
-    "soft_time_limit": 2700,
-    "time_limit": 3000,
 }
+"""How long they may take is a setting: `workers.config`."""
+JOB = SLOW | {"retry_on_worker_lost": False}
+"""Of what is a job: the record knows how often it was begun, and has it published again."""
 
 
-@shared_task(name="learning.train", **SLOW)
-def train(model: str, who: str = "schedule") -> dict[str, Any]:
+@shared_task(name="learning.train", bind=True, **JOB)
+def train(self: Task, model: str, who: str = "schedule", together: bool = False) -> dict[str, Any]:
     """Train a challenger on everything known by now and let the gate judge it."""
+    if self.request.is_eager:
+        ruling = _trained(model, who)
+        over(model, ruling["ruling"], together)
+        return ruling
+    here, asked = desk(), {"model": model, "who": who, "together": together}
+    try:
+        with jobs.working(here.store, jobs.training(model), self.request.id, asked, here.wall):
+            ruling = _trained(model, who)
+    except jobs.Busy as busy:
+        return {"model": model, "busy": str(busy)}
+    except Transient:
+        raise
+    except BaseException as error:
+        over(model, f"{type(error).__name__}: {error}", together)
+        raise
+    over(model, ruling["ruling"], together)
+    return ruling
+
+
+def _trained(model: str, who: str) -> dict[str, Any]:
     from learning import loop
 
     here = desk()
@@ -34,20 +55,45 @@ def train(model: str, who: str = "schedule") -> dict[str, Any]:
     return ruling.model_dump(mode="json")
 
 
-@shared_task(name="learning.missing", ignore_result=True, live=True, **SLOW)
-def missing() -> list[str]:
+def over(model: str, how: str, together: bool) -> None:
+    """Have everything validated when the last of a round has ended, however it ended."""
+    if together and rounds.ended(desk().store, model, how):
+        validate.apply_async()
+
+
+@shared_task(name="learning.together", bind=True, ignore_result=True, **SLOW)
+def together(self: Task, models: list[str]) -> list[str]:
+    """Retrain models side by side; the last to end has every champion validated.
+
+    One that fails is no reason for the others to stop, and its failure is what it came to.
+    """
+    return _published(self, models, "learning.together", together=True)
+
+
+@shared_task(name="learning.missing", bind=True, ignore_result=True, live=True, **SLOW)
+def missing(self: Task) -> list[str]:
     """Have every model trained that never was; return which. A replay trains by itself.
 
-    Each is a message of its own: one that cannot be trained keeps no other one waiting. One that
-    the gate refused has its next try on Sunday.
+    One that the gate refused has its next try on Sunday.
     """
     from models.catalog import CATALOG
 
     here = desk()
     wanting = [name for name in CATALOG if not registry.tried(here.store, name)]
-    for name in wanting:
-        train.apply_async(kwargs={"model": name, "who": "learning.missing"})
-    return wanting
+    return _published(self, wanting, "learning.missing", together=False)
+
+
+def _published(task: Task, models: list[str], who: str, together: bool) -> list[str]:
+    """Accept and publish the trainings that are not under way; return of which models."""
+    here = desk()
+    asked = {m: {"model": m, "who": who, "together": together} for m in models}
+    if not task.request.is_eager:
+        now, store = here.wall.now(), here.store
+        asked = {m: kw for m, kw in asked.items() if jobs.accept(store, jobs.training(m), kw, now)}
+    if together:
+        rounds.begin(here.store, asked, here.wall.now())
+    group(train.si(**kwargs) for kwargs in asked.values()).apply_async()
+    return list(asked)
 
 
 @shared_task(name="learning.feedback", ignore_result=True, **SLOW)

@@ -33,8 +33,9 @@ from domain.errors import OmegaError, Transient
 from domain.settings import load
 from market.feeds import catalog as feeds
 from orchestrator import playback
+from orchestrator.desk import TRAIN
 from orchestrator.session import every
-from storage import lease, state
+from storage import jobs, lease, state
 from storage.engine import open_store
 
 log = structlog.get_logger("omega.beat")
@@ -157,9 +158,19 @@ class Scheduler(Base):  # type: ignore[misc]
 
     def _send(self, batches: list[list[str]]) -> None:
         for names in batches:
+            if not self._wanted(names):
+                continue
             log.info("sends", entries=names, at=self._clock.now().isoformat(timespec="seconds"))
             made = [self._signature(name) for name in names]
             (made[0] if len(made) == 1 else chain(*made)).apply_async()
+
+    def _wanted(self, names: list[str]) -> bool:
+        """Accept a training before it is sent; False if that very one is under way."""
+        entry = self._entry(names[0])
+        if entry["task"] != TRAIN:
+            return True
+        name, at = jobs.training(entry["kwargs"]["model"]), self._wall.now()
+        return jobs.accept(self._store, name, entry["kwargs"], at)
 
     def _signature(self, name: str) -> Signature:
         entry = self._entry(name)

@@ -18,7 +18,9 @@ ROUTES = {
 }
 VISIBLE = 7200
 """Seconds after which Redis gives an unacknowledged message to another worker. Longer than any hard
-time limit (training: 3,000 s), or a second copy of a training runs beside the first."""
+time limit (a training's is at most 6,600 s), or a second copy of it runs beside the first."""
+LEARNING = ("train", "together", "missing", "feedback", "validate")
+"""What may take as long as a training."""
 
 CORES = os.cpu_count() or 1
 POOLS: dict[str, dict[str, Any]] = {
@@ -60,6 +62,13 @@ def configuration(settings: Settings) -> dict[str, Any]:
         # A lost decision must not run late: the database publishes it again while it is in time.
         "task_acks_late": False,
         # What is not sent is pending in the record: better soon to the reaper than long at this.
+        "task_annotations": {
+            f"learning.{name}": {
+                "soft_time_limit": settings.training_seconds,
+                "time_limit": settings.training_seconds * 11 // 10 + 1,
+            }
+            for name in LEARNING
+        },
         "task_publish_retry_policy": {
             "max_retries": 2,
             "interval_start": 0,

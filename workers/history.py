@@ -160,12 +160,13 @@ def _eager(settings: Settings) -> Celery:
 def _trainings(app: Celery, start: datetime, until: datetime) -> list[ahead.Slot]:
     """Return every training of the timetable, in the order in which they fall due."""
     due = [
-        (moment, place, entry["kwargs"]["model"])
+        (moment, place, model)
         for place, entry in enumerate(app.conf.beat_schedule.values())
-        if entry["task"] == "learning.train"
+        if entry["task"] in ("learning.train", "learning.together")
         for moment in session.every(entry["schedule"], start, until)
+        for model in entry["kwargs"].get("models", [entry["kwargs"].get("model")])
     ]
-    return [(model, moment) for moment, _, model in sorted(due)]
+    return [(model, moment) for moment, _, model in sorted(due, key=lambda one: one[:2])]
 
 
 @contextmanager

@@ -22,13 +22,15 @@ from domain.values import Env
 from market.feeds.base import Feed
 from orchestrator import desk as desks
 from orchestrator import playback
-from orchestrator.desk import Desk
-from storage import dead
+from orchestrator.desk import TRAIN, Desk
+from storage import dead, jobs
 from storage.engine import connect
 from workers.config import POOLS
 
 THREADS = "OMP_NUM_THREADS"
 """Set before numpy is imported: one thread each, or a child that trains after a fork hangs."""
+GONE = (WorkerLostError, TimeLimitExceeded)
+"""What a task ends with whose process was lost, or was ended since it took too long."""
 MEASURED = "PROMETHEUS_MULTIPROC_DIR"
 """Set by the main process of a worker that is measured; without it no child looks for more."""
 
@@ -148,6 +150,8 @@ def bury(
     """
     if sender is None or sender.name.startswith("decision.") or sender.request.is_eager:
         return
+    if sender.name == TRAIN and isinstance(exception, GONE):
+        return  # it is begun again, until the record says that it was often enough
     settings = load()
     store = desks.desk().store if desks.bound() else connect(settings)
     error = f"{type(exception).__name__}: {exception}"
@@ -161,19 +165,29 @@ def bury(
 
 @task_failure.connect
 def lost(
-    sender: Any = None, exception: BaseException | None = None, args: Any = (), **_: Any
+    sender: Any = None,
+    task_id: str = "",
+    exception: BaseException | None = None,
+    args: Any = (),
+    kwargs: Any = None,
+    **_: Any,
 ) -> None:
-    """Have decisions that died with their process published again at once.
+    """Have what died with its process done again at once.
 
     The main process of a worker knows what its child was doing. Without this the reaper finds out
-    in a few seconds, and so it does where the whole worker is gone.
+    in a few seconds, or when a lease has run out; and so it does where the whole worker is gone.
     """
     from workers import logs
 
-    if sender is None or not isinstance(exception, WorkerLostError | TimeLimitExceeded):
+    if sender is None or not isinstance(exception, GONE):
         return
     if sender.name.startswith("decision."):
         sender.app.send_task("upkeep.reap", kwargs={"lost": logs.ids(args)})
+    if sender.name == TRAIN:
+        store = connect(load())
+        name = jobs.training(str((kwargs or {}).get("model")))
+        jobs.died(store, name, task_id, WallClock().now())
+        store.close()
 
 
 @worker_process_shutdown.connect

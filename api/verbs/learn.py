@@ -1,18 +1,21 @@
 """Learning by hand: train through the queue and let the gate judge, or walk a model forward."""
 
+from threading import Event
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api import opening, render
 from api.verbs.common import DryRun, Json
-from domain.errors import Refused
+from domain.errors import OmegaError, Refused, TimedOut
 
 if TYPE_CHECKING:
     from domain.version import Version
     from orchestrator.desk import Desk
 
 HOUR = 3600.0
+POLL = 0.1
 COLUMNS = (
     "model",
     "version",
@@ -41,9 +44,11 @@ def train(
     names = _names(models, every)
     with opening.desk(opening.settings(ctx)) as desk:
         render.note(opening.playing(desk))
-        done = _tried(desk, names) if dry_run else _trained(desk, names)
+        done, failed = (_tried(desk, names), {}) if dry_run else _trained(desk, names)
     if json:
-        render.emit({"trained": done, "dry_run": dry_run})
+        render.emit({"trained": done, "failed": failed, "dry_run": dry_run})
+        if failed:
+            raise typer.Exit(1)
         return
     from domain.version import Version
 
@@ -52,9 +57,14 @@ def train(
     reasons = {row["model"]: row["reason"] for row in done}
     title = "Judged on the last fifth of history, which the judged fit had not seen"
     shown = render.table(title, COLUMNS, rows)
-    render.show(render.spaced(shown, render.pairs(reasons)))
+    if done:
+        render.show(render.spaced(shown, render.pairs(reasons)))
     if dry_run:
         render.note("dry run: nothing was stored")
+    if failed:
+        raise OmegaError(
+            "; ".join(f"{name} was not trained: {why}" for name, why in failed.items())
+        )
 
 
 def _names(models: list[str] | None, every: bool) -> list[str]:
@@ -67,22 +77,45 @@ def _names(models: list[str] | None, every: bool) -> list[str]:
     return list(dict.fromkeys(models)) if models else list(CATALOG)
 
 
-def _trained(desk: "Desk", names: list[str]) -> list[dict[str, Any]]:
-    """Train on the training queue: of the fleet that is up, or of a worker in this process."""
-    from storage import registry
+def _trained(desk: "Desk", names: list[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+    """Train on the training queue: of the fleet that is up, or of a worker in this process.
+
+    All are published at once, so as many are trained side by side as the queue has processes. A
+    model that somebody else is training is waited for.
+
+    Returns
+    -------
+    done, failed
+        What the gate said, and which models could not be trained, and why.
+    """
+    from storage import jobs, registry
+    from storage.jobs import Stands
     from workers import embedded
 
-    done = []
-    who = opening.login()
+    who, done, failed = opening.login(), list[dict[str, Any]](), dict[str, str]()
     with embedded.client(desk.settings, "training") as app, render.progress("training") as told:
-        for place, name in enumerate(names):
-            told(place / len(names), name)
-            sent = app.send_task("learning.train", kwargs={"model": name, "who": who})
-            judged = sent.get(timeout=HOUR, interval=0.05, disable_sync_subtasks=False)
-            version = registry.ledger(desk.store, name)[-1].version
-            done.append(_row(registry.get(desk.store, name, version), judged))
-        told(1.0, "")
-    return done
+        for name in names:
+            asked = {"model": name, "who": who}
+            if jobs.accept(desk.store, jobs.training(name), asked, desk.wall.now()):
+                app.send_task("learning.train", kwargs=asked)
+        left, until, tick = list(names), monotonic() + HOUR, Event()
+        while left:
+            for name in list(left):
+                job = jobs.get(desk.store, jobs.training(name))
+                if job is None or job.stands in (Stands.WAITING, Stands.RUNNING):
+                    continue
+                left.remove(name)
+                told(1 - len(left) / len(names), name)
+                if job.stands is Stands.FAILED:
+                    failed[name] = job.why
+                    continue
+                ruled = registry.ledger(desk.store, name)[-1]
+                judged = ruled.model_dump(mode="json", include={"ruling", "reason"})
+                done.append(_row(registry.get(desk.store, name, ruled.version), judged))
+            if left and monotonic() > until:
+                raise TimedOut(f"not trained within {HOUR:g} s: {', '.join(left)}; `omega queues`")
+            tick.wait(POLL)
+    return sorted(done, key=lambda row: names.index(row["model"])), failed
 
 
 def _tried(desk: "Desk", names: list[str]) -> list[dict[str, Any]]:

@@ -27,6 +27,7 @@ from storage.engine import Store
 from workers.app import create
 
 T = TypeVar("T")
+SABOTAGE = Path(__file__).with_name("sabotage")
 SESSION = date(2016, 3, 7)
 """The session whose close it is while a test looks."""
 TRADING = date(2016, 3, 9)
@@ -73,6 +74,10 @@ class Fleet:
         # A machine that is busy with other tests is slow, and that is not what most of them test.
         patient = "sla_ms" not in settings.model_fields_set
         environ["OMEGA_SLA_MS"] = "60000" if patient else str(settings.sla_ms)
+        environ["OMEGA_TRAINING_SECONDS"] = str(settings.training_seconds)
+        # Python runs what lies there first, in every process; without a wish it does nothing.
+        self.wish = settings.home.parent / f"{settings.home.name}.wish"
+        environ |= {"PYTHONPATH": str(SABOTAGE), "SABOTAGE": str(self.wish)}
         limits = settings.limits.model_dump(exclude_defaults=True)
         environ |= {f"OMEGA_LIMITS__{name.upper()}": str(limit) for name, limit in limits.items()}
         if settings.database_url:
@@ -127,6 +132,17 @@ class Fleet:
     def log(self, role: str) -> str:
         """Return all that a role has written."""
         return Path(self.told["logs"], f"{role}.log").read_text(errors="replace")
+
+    def sabotage(self, task: str, point: str, what: str, *always: str) -> None:
+        """Let a process break as soon as it comes to a task: see `sabotage/sitecustomize.py`."""
+        aside = self.wish.with_suffix(".new")
+        aside.write_text(" ".join((task, point, what, *always)))
+        aside.replace(self.wish)
+
+    def sabotaged(self) -> int:
+        """Count how often that has happened."""
+        log = Path(f"{self.wish}.log")
+        return len(log.read_text().splitlines()) if log.exists() else 0
 
     def handed(self, task: str) -> int:
         """Count how often the decision worker has taken a task from its queue."""

@@ -19,12 +19,13 @@ from orchestrator.desk import IN_TIME
 from tasks.learning import SLOW
 from tests.orchestrator.made import Made, desk_at, packaged
 from workers.app import TASKS, create
-from workers.config import QUEUES, configuration
+from workers.config import LEARNING, QUEUES, VISIBLE, configuration
 
 REACHED = {
     "by beat": {entry["task"] for entry in SCHEDULE.values()},
     "by the canvas": {f"decision.{step}" for step in canvas.STEPS},
     "by degraded mode and by history": {"decision.fused"},
+    "by the last training of a round": {"learning.validate"},
 }
 
 
@@ -52,10 +53,12 @@ def test_these_are_the_tasks(app: Celery) -> None:
         "decision.safety",
         "learning.feedback",
         "learning.missing",
+        "learning.together",
         "learning.train",
         "learning.validate",
         "market.scan",
         "safety.roll",
+        "safety.sla",
         "safety.sweep",
         "trading.execute",
         "trading.mark",
@@ -93,7 +96,7 @@ def test_every_task_has_a_declared_queue_and_beat_sends_it_there(app: Celery) ->
 
 def test_training_shares_no_queue_with_a_decision(app: Celery) -> None:
     training = {name for name in ours(app) if queue_of(app, name) == "training"}
-    assert training == {f"learning.{n}" for n in ("train", "missing", "feedback", "validate")}
+    assert training == {f"learning.{name}" for name in LEARNING}
     assert {queue_of(app, f"decision.{step}") for step in canvas.STEPS} == {"decision"}
 
 
@@ -129,12 +132,14 @@ def test_a_decision_s_layers_end_long_before_its_deadline(app: Celery) -> None:
 def test_training_is_acknowledged_late_and_only_what_is_transient_is_tried_again(
     app: Celery,
 ) -> None:
-    for name in ("train", "missing", "feedback", "validate"):
+    for name in LEARNING:
         task = app.tasks[f"learning.{name}"]
         assert task.acks_late
-        assert task.soft_time_limit < task.time_limit
+        assert task.soft_time_limit == Settings().training_seconds < task.time_limit < VISIBLE
         assert (task.autoretry_for, task.max_retries) == ((Transient,), 2)
     assert SLOW["autoretry_for"] == (Transient,)
+    longest = configuration(Settings(training_seconds=6000))["task_annotations"]
+    assert all(limits["time_limit"] < VISIBLE for limits in longest.values())
 
 
 class Busy(Made):

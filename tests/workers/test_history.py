@@ -78,7 +78,7 @@ def test_a_replay_says_what_it_was(twice: Twice) -> None:
     assert (run.start, run.end, run.sessions, run.archived) == (START, END, 8, "")
     assert run.runs["scan"] == run.runs["mark"] == 15
     assert run.runs["roll"] == run.runs["feedback"] == 8
-    assert run.runs["retrain-wisdom"] == run.runs["validate"] == 1
+    assert run.runs["retrain-wisdom"] == run.runs["retrain-together"] == 1
     assert "backup" not in run.runs
     assert twice.second.runs == run.runs
     assert run.seconds > 0

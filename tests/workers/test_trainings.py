@@ -1,0 +1,108 @@
+"""Trainings through a real worker: each once, judged, and the last of a round has all validated."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from threading import Event
+from time import monotonic
+from typing import Any
+
+import pytest
+from celery import Celery, Task
+from celery.signals import task_success
+
+from beat_schedule import SCHEDULE
+from models.catalog import CATALOG
+from orchestrator.desk import Desk
+from storage import dead, jobs, registry, rounds, state
+from storage.jobs import LASTS, Stands
+from tests.orchestrator.made import desk_at
+from workers import embedded
+
+EARLY = datetime(2014, 3, 3, 22, tzinfo=UTC)
+"""Two months of history: too little for any model."""
+ENOUGH = datetime(2016, 3, 7, 22, tzinfo=UTC)
+
+
+def eventually(holds: Callable[[], bool]) -> bool:
+    until, tick = monotonic() + 60, Event()
+    while not (done := holds()) and monotonic() < until:
+        tick.wait(0.02)
+    return done
+
+
+@pytest.fixture
+def returned() -> Iterator[list[tuple[str, Any]]]:
+    """List what tasks have returned, by their names."""
+    found: list[tuple[str, Any]] = []
+
+    def note(sender: Task, result: Any = None, **_: Any) -> None:
+        found.append((sender.name, result))
+
+    task_success.connect(note)
+    yield found
+    task_success.disconnect(note)
+
+
+@pytest.fixture(params=[EARLY, ENOUGH], ids=["too_early", "with_history"])
+def at(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Desk, Celery]]:
+    with (
+        desk_at(tmp_path, request.param) as desk,
+        embedded.running(desk.settings, ("training",)) as app,
+    ):
+        yield desk, app
+
+
+def job(desk: Desk, model: str) -> tuple[Stands, str]:
+    found = jobs.get(desk.store, jobs.training(model))
+    assert found is not None
+    return found.stands, found.why
+
+
+def ended(desk: Desk) -> dict[str, str | None]:
+    kept = state.get(desk.store, rounds.KEY)
+    return {} if kept is None else kept.body["ended"]
+
+
+def test_the_last_of_a_round_has_all_validated_whatever_became_of_the_others(
+    at: tuple[Desk, Celery], returned: list[tuple[str, Any]]
+) -> None:
+    desk, app = at
+    app.send_task("learning.together", kwargs={"models": ["xgb", "lgbm"]})
+    assert eventually(lambda: "learning.validate" in dict(returned))
+    assert [name for name, _ in returned].count("learning.validate") == 1
+    came = ended(desk)
+    assert set(came) == {"xgb", "lgbm"}
+    if desk.clock.now() == EARLY:
+        assert all(str(how).startswith("InsufficientData") for how in came.values())
+        assert job(desk, "xgb")[0] is Stands.FAILED
+        assert [letter.task for letter in dead.letters(desk.store)] == 2 * ["learning.train"]
+        assert registry.champion(desk.store, "xgb") is None
+    else:
+        assert came == {"xgb": "PROMOTE", "lgbm": "PROMOTE"}
+        assert job(desk, "xgb") == (Stands.DONE, "")
+        assert registry.champion(desk.store, "lgbm") is not None
+
+
+def test_what_is_under_way_is_not_trained_twice(
+    at: tuple[Desk, Celery], returned: list[tuple[str, Any]]
+) -> None:
+    desk, app = at
+    name, asked = jobs.training("wisdom"), {"model": "wisdom", "who": "test"}
+    begun = jobs.begin(desk.store, name, "m1", asked, "elsewhere:1", desk.wall.now())
+    app.send_task("learning.train", kwargs=asked)
+    assert eventually(lambda: bool(returned))
+    [(_, told)] = returned
+    assert told == {"model": "wisdom", "busy": f"{name}: elsewhere:1 is at it since 22:00:00Z"}
+    assert jobs.get(desk.store, name) == begun
+    assert registry.tried(desk.store, "wisdom") == set()
+
+    desk.clock.turn(desk.clock.now() + LASTS)  # type: ignore[attr-defined]
+    app.send_task("learning.train", kwargs=asked)
+    assert eventually(lambda: job(desk, "wisdom")[0] in (Stands.DONE, Stands.FAILED))
+
+
+def test_every_model_has_its_place_in_the_timetable() -> None:
+    alone = {e["kwargs"]["model"] for e in SCHEDULE.values() if e["task"] == "learning.train"}
+    [together] = [e["kwargs"] for e in SCHEDULE.values() if e["task"] == "learning.together"]
+    assert sorted([*alone, *together["models"]]) == sorted(CATALOG)
