@@ -28,14 +28,18 @@ from celery.signals import beat_init
 from kombu.exceptions import OperationalError
 
 from beat_schedule import IN_ORDER
+from domain.book import KillCode, Scope
 from domain.clock import WallClock
 from domain.errors import OmegaError, Transient
 from domain.settings import load
+from market import calendar
 from market.feeds import catalog as feeds
 from orchestrator import playback
+from orchestrator.books import SKEW
 from orchestrator.desk import TRAIN
 from orchestrator.session import every
-from storage import jobs, lease, state
+from risk import killswitch
+from storage import jobs, lease, state, switches
 from storage.engine import open_store
 
 log = structlog.get_logger("omega.beat")
@@ -88,6 +92,7 @@ class Scheduler(Base):  # type: ignore[misc]
     def __init__(self, app: Celery, *args: Any, **options: Any) -> None:
         self.owner = f"{socket.gethostname()}:{os.getpid()}"
         self._pulsed: dict[str, float] = {}
+        self._ticked: tuple[datetime, float] | None = None
         super().__init__(app, *args, **options)
 
     def setup_schedule(self) -> None:
@@ -111,6 +116,7 @@ class Scheduler(Base):  # type: ignore[misc]
             if not self._token:
                 self._begin()
             self._token = token
+            self._steady()
             self._pulse()
             self._claim()
         except (Transient, OperationalError, OSError) as error:
@@ -128,6 +134,25 @@ class Scheduler(Base):  # type: ignore[misc]
             log.info("playback", session=anchor.session.isoformat(), pace=anchor.pace)
             self._clock = playback.Playing(self._store, self._days, self._wall)
         self._send([["train-missing"]])
+
+    def _steady(self) -> None:
+        """Halt the desk when this machine's clock was set, forwards or back, since the last tick.
+
+        Between two ticks the clock that nobody can set has gone on as far as it should have.
+        """
+        now, steady = self._wall.now(), monotonic()
+        before, self._ticked = self._ticked, (now, steady)
+        if before is None:
+            return
+        jumped = (now - before[0]).total_seconds() - (steady - before[1])
+        if abs(jumped) <= SKEW:
+            return
+        why = f"the clock of {socket.gethostname()} was set by {jumped:+.1f} s"
+        log.error(why)
+        at = self._clock.now()
+        code, told = KillCode.CLOCK_SKEW, {"jumped": jumped, "limit": SKEW}
+        latch = killswitch.automatic(Scope.ALL, "*", code, why, at, calendar.roll(at), told)
+        switches.throw(self._store, latch)
 
     def _claim(self) -> None:
         """Claim the slots since the last look, then send them and what was left from before."""

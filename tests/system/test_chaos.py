@@ -17,6 +17,7 @@ from redis import Redis
 from domain.decision import Context, Reason
 from domain.settings import Settings
 from orchestrator import canvas
+from orchestrator import desk as desks
 from orchestrator.desk import Desk
 from storage import dead, decisions, engine
 from tests.system import record
@@ -149,6 +150,56 @@ def test_a_broker_that_hangs_is_told_to_whoever_asks_and_costs_no_decision(
         whole(desk, contexts)
         assert decisions.count_by(desk.store, "code")["FAILED",] == 1, "what was asked is a HOLD"
         tell("broker hung and went on, all sealed", freed, 15)
+        assert redis(fleet).keys("celery-task-meta-*") == [], "no verdict lies in the broker"
+
+
+def test_a_broker_that_is_full_is_told_to_whoever_asks_and_costs_no_decision(
+    trading: Settings, looking: Looking, tell: Tell
+) -> None:
+    desk = looking(trading)
+    with up(trading) as fleet:
+        contexts, server = ask(desk, QUEUED), redis(fleet)
+        with stopped(children(fleet.pid("decision"))):
+            publish(fleet.client(), contexts[: QUEUED // 2])
+            until(lambda: fleet.handed("decision.safety"), 10, "the worker has taken some")
+            server.config_set("maxmemory", 1)  # whatever would need room is refused, by noeviction
+            filled = monotonic()
+        with pytest.raises(OperationalError, match="maxmemory"):
+            publish(fleet.client(), contexts[QUEUED // 2 :])
+        asked = omega(trading.home, "decide", "samson", "--json")
+        assert asked.returncode == 5, asked.stdout + asked.stderr
+        assert "maxmemory" in asked.stderr
+        assert "Traceback" not in asked.stderr
+        until(lambda: "maxmemory" in fleet.log("beat"), 20, "beat waits for room")
+        until(lambda: monotonic() > filled + 15, 30, "it has been full for a while")
+        assert fleet.process.poll() is None, fleet.complained
+        server.config_set("maxmemory", 0)
+        freed = monotonic()
+        whole(desk, contexts)
+        tell("broker full and free again, all sealed", freed, 15)
+
+
+def test_a_decision_that_kills_whoever_takes_it_takes_no_other_with_it(
+    trading: Settings, looking: Looking, tell: Tell
+) -> None:
+    desk = looking(trading)
+    with up(trading) as fleet:
+        contexts = ask(desk, 40)
+        poison = contexts[7]
+        fleet.sabotage(f"decision.inference@{poison.id}", "begun", "child", "always")
+        began = monotonic()
+        publish(fleet.client(), contexts)
+        until(lambda: len(record.sealed(desk, contexts)) == 40, 60, "all is sealed")
+        tell("one of 40 kills whoever takes it, all sealed", began, 20)
+        assert fleet.sabotaged() == desks.ATTEMPTS
+        codes = {
+            made.id: made.code for made in decisions.many(desk.store, [c.id for c in contexts])
+        }
+        assert [key for key, code in codes.items() if code is Reason.FAILED] == [poison.id]
+        [letter] = dead.letters(desk.store)
+        assert letter.payload["decision"] == poison.id
+        fleet.wish.unlink()
+        whole(desk, contexts)
 
 
 def test_a_thousand_decisions_outlive_processes_that_are_killed_at_random(

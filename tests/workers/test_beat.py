@@ -14,10 +14,11 @@ from celery.beat import Service
 from kombu.exceptions import OperationalError
 
 from beat_schedule import IN_ORDER, SCHEDULE
+from domain.book import KillCode, Scope
 from domain.clock import VirtualClock
 from domain.settings import Settings
 from market import calendar
-from storage import lease, state
+from storage import lease, state, switches
 from workers import beat
 from workers.app import create
 from workers.beat import Scheduler, due, together
@@ -176,6 +177,20 @@ def test_a_beat_that_is_told_to_end_in_the_middle_of_a_tick_ends_after_it(
     assert kept.body["seen"] == CLOSE.isoformat(), "the tick came to its end"
     other.tick()
     assert (first, second) == ([["train-missing"]], [["train-missing"]]), "the lease is free"
+
+
+def test_a_clock_that_was_set_halts_the_desk(beats: Make) -> None:
+    one, _ = beats("a")
+    one.tick()
+    one.tick()
+    assert switches.read(one._store).latches == ()
+    turn(one, one._wall.now() + 5 * SECOND)
+    one.tick()
+    [latch] = switches.read(one._store).latches
+    assert (latch.scope, latch.code) == (Scope.ALL, KillCode.CLOCK_SKEW)
+    assert 4.5 < latch.evidence["jumped"] < 5
+    one.tick()
+    assert len(switches.read(one._store).latches) == 1, "it was set once"
 
 
 def test_what_was_claimed_is_sent_when_the_broker_is_back(beats: Make) -> None:

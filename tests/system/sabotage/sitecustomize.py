@@ -2,27 +2,30 @@
 
 A test that wants it puts this folder on the path and writes its wish into the file that SABOTAGE
 names: ``TASK POINT WHAT``. The first process to which it applies takes the file away and obeys;
-with ``always`` behind, all do, and the file stays.
+with ``always`` behind, all do, and the file stays. ``TASK@ID`` is only a batch with that decision.
 
 POINT is ``begun``, before the task's function, or ``over``, after it has returned and the next hop
 was sent, and before the worker is told. WHAT is whom SIGKILL ends: ``child``, the process itself,
-or ``worker``, its parent; or it is ``hang``: for ever, and deaf to the soft time limit.
+or ``worker``, its parent; or it is ``hang``: for ever, and deaf to the soft time limit; or
+``clock``: from then on the process believes that it is five seconds later.
 """
 
 import os
 import signal
 import time
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 WISH = os.environ.get("SABOTAGE")
 
 
-def obey(task: str, point: str) -> None:
+def obey(task: str, point: str, args: Any) -> None:
     if WISH is None or not Path(WISH).exists():
         return
     wanted, at, what, *always = Path(WISH).read_text().split()
-    if (task, point) != (wanted, at):
+    wanted, _, one = wanted.partition("@")
+    if (task, point) != (wanted, at) or (one and f"'{one}'" not in str(args)):
         return
     with Path(f"{WISH}.log").open("a") as log:
         log.write(f"{os.getpid()} {task} {point} {what}\n")
@@ -32,6 +35,12 @@ def obey(task: str, point: str) -> None:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGUSR1})
         while True:
             time.sleep(3600)
+    if what == "clock":
+        from domain.clock import WallClock
+
+        really = WallClock.now
+        WallClock.now = lambda self: really(self) + timedelta(seconds=5)  # type: ignore[method-assign]
+        return
     os.kill(os.getppid() if what == "worker" else os.getpid(), signal.SIGKILL)
 
 
@@ -39,9 +48,9 @@ if WISH is not None:
     from celery.signals import task_postrun, task_prerun
 
     @task_prerun.connect(weak=False)
-    def begun(sender: Any = None, **_: Any) -> None:
-        obey(sender.name, "begun")
+    def begun(sender: Any = None, args: Any = (), **_: Any) -> None:
+        obey(sender.name, "begun", args)
 
     @task_postrun.connect(weak=False)
-    def over(sender: Any = None, **_: Any) -> None:
-        obey(sender.name, "over")
+    def over(sender: Any = None, args: Any = (), **_: Any) -> None:
+        obey(sender.name, "over", args)
