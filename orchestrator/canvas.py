@@ -58,18 +58,19 @@ def unpack(batch: Batch, contexts: Mapping[str, Context]) -> list[Draft]:
     ]
 
 
-def decisions(contexts: Sequence[Context]) -> list[Signature]:
+def decisions(contexts: Sequence[Context], *, awaited: bool = False) -> list[Signature]:
     """Return the chains that decide on the contexts, at most `BATCH` to a chain.
 
     A vetoed draft travels on as data; nothing in here raises. What a hop returns goes on with the
-    next message and is kept nowhere else; of the last one it is the ids.
+    next message and is kept nowhere else; what the last one returns, the ids, only if somebody
+    waits for it.
     """
     first, *middle, last = (f"decision.{step}" for step in STEPS)
     return [
         chain(
             signature(first, args=(batch,), ignore_result=True),
             *(signature(step, ignore_result=True) for step in middle),
-            signature(last),
+            signature(last, ignore_result=not awaited),
         )
         for batch in _batches(contexts)
     ]
