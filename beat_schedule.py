@@ -50,6 +50,7 @@ SCHEDULE = (
         "pulse-decision": pulse("upkeep.pulse", 2 * SECONDS, "decision", of="decision"),
         "pulse-training": pulse("upkeep.pulse", 5 * SECONDS, "training", of="training"),
         "pulse-upkeep": pulse("upkeep.pulse", 5 * SECONDS, "upkeep", of="upkeep"),
+        "drill": entry("safety.drill", "10 8 * * mon", "upkeep", 30 * MINUTES),
         "train-missing": entry("learning.missing", "0 8 * * mon-fri", "training", HOURS),
         "feedback": entry("learning.feedback", "0 16 * * mon-fri", "training", 6 * HOURS),
         "checkpoint": entry("upkeep.checkpoint", "30 16 * * mon-fri", "upkeep", 6 * HOURS),

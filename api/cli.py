@@ -18,6 +18,7 @@ from api.verbs import (
     db,
     decide,
     doctor,
+    drill,
     fleet,
     learn,
     models,
@@ -151,6 +152,7 @@ VERBS: dict[str, dict[str, Verb | typer.Typer]] = {
         "bots": operate.bots,
         "schedule": operate.schedule,
         "doctor": doctor.doctor,
+        "drill": drill.drill,
         "db": db.app,
     },
 }

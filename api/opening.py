@@ -46,7 +46,8 @@ def _joined(found: "Settings") -> "Settings":
     told = supervise.found(found.home)
     if told is None:
         return found
-    unset = {name: value for name, value in told.items() if name not in found.model_fields_set}
+    known = {name: value for name, value in told.items() if name in type(found).model_fields}
+    unset = {name: value for name, value in known.items() if name not in found.model_fields_set}
     return found.model_copy(update=unset)
 
 

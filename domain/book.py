@@ -41,6 +41,8 @@ class KillCode(StrEnum):
     UNREADABLE = "UNREADABLE"
     MIXED_BUILDS = "MIXED_BUILDS"
     CLOCK_SKEW = "CLOCK_SKEW"
+    DRILL = "DRILL"
+    DRILL_FAILED = "DRILL_FAILED"
 
 
 class Switch(Value):

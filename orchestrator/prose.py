@@ -94,6 +94,8 @@ SWITCHES = {
     "UNREADABLE": "unreadable switches",
     "MIXED_BUILDS": "workers of different code",
     "CLOCK_SKEW": "a clock that is off",
+    "DRILL": "a drill",
+    "DRILL_FAILED": "a kill switch that did not work in a drill",
 }
 
 

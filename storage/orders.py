@@ -76,6 +76,12 @@ def get(store: Store, key: str) -> tuple[Order, str]:
     return Order.model_validate_json(row.body), row.status
 
 
+def known(store: Store, key: str) -> bool:
+    """Return whether there is such an order."""
+    with reading(store) as conn:
+        return conn.execute(_ONE, {"wanted": key}).first() is not None
+
+
 def placed(store: Store, since: AwareDatetime) -> dict[tuple[str, str], int]:
     """Count the opening orders since a moment, by bot and symbol; none is not listed."""
     query = (

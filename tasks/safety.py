@@ -3,6 +3,7 @@
 from celery import shared_task
 
 from orchestrator import books
+from orchestrator import drill as drills
 from orchestrator.desk import desk
 from tasks.daily import DAILY
 
@@ -17,6 +18,12 @@ def sweep() -> int:
 def sla() -> bool:
     """Judge whether decisions come in time; return whether the desk is in degraded mode."""
     return books.punctual(desk()).degraded
+
+
+@shared_task(name="safety.drill", live=True, **DAILY)
+def drill() -> bool:
+    """Try the kill switch on a bot that never trades; return whether it works."""
+    return drills.kill_switch(desk()).passed
 
 
 @shared_task(name="safety.roll", ignore_result=True, **DAILY)

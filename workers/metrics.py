@@ -33,6 +33,7 @@ from domain.clock import WallClock
 from domain.errors import OmegaError
 from domain.settings import Settings, load
 from orchestrator import desk as desks
+from orchestrator import drill
 from orchestrator.pulse import newest
 from storage import dead, decisions, engine
 from storage.engine import Store
@@ -293,6 +294,7 @@ class Seen:
                 pending, _ = decisions.waiting(store)
                 letters, sealed = dead.count(store), self._tally.read(store)
                 slow = desks.punctuality(store).degraded
+                drilled = drill.last(store)
         finally:
             store.close()
         pulses = {name: one for name, one in kept.items() if one is not None}
@@ -308,6 +310,18 @@ class Seen:
             _gauge("omega_pulse_wait_seconds", "What it took to come through", waits, "queue"),
             _gauge("omega_decisions_pending", "Due and not yet sealed", {"": pending}),
             _gauge("omega_dead_letters", "Waiting for a person", {"": letters}),
+            _gauge(
+                "omega_drill_age_seconds",
+                "Since a drill was last played, passed or not",
+                {name: (now - one.at).total_seconds() for name, one in drilled.items()},
+                "drill",
+            ),
+            _gauge(
+                "omega_drill_passed",
+                "1 if the last drill of a name was passed",
+                {name: float(one.passed) for name, one in drilled.items()},
+                "drill",
+            ),
             _gauge("omega_degraded", "1 while decisions come too late", {"": float(slow)}),
             by_code,
         ]

@@ -60,6 +60,8 @@ class Fleet:
         logs.mkdir(parents=True, exist_ok=True)
         self._logs, self._say = logs, say
         self.roles: dict[str, Role] = {}
+        self.changed: Callable[[], None] = lambda: None
+        """Called when a role has another process than before."""
 
     def add(self, role: Role) -> None:
         """Start a role and keep it alive."""
@@ -105,6 +107,7 @@ class Fleet:
             elif process is None and monotonic() >= role.again:
                 self._start(role)
                 self._say(role.name, f"started again, process {self._pid(role)}")
+                self.changed()
 
     def _last_words(self, role: Role, code: int) -> str:
         lines = self.log(role.name).read_text(errors="replace").splitlines()
@@ -192,8 +195,10 @@ def alone(home: Path) -> Iterator[IO[str]]:
 
 
 def write(home: Path, told: Mapping[str, Any]) -> None:
-    """Leave word, for other terminals, of where a fleet is to be found."""
-    (home / "up.json").write_text(json.dumps(told))
+    """Leave word, for other terminals, of where a fleet is to be found: whole, or not at all."""
+    aside = home / "up.json.new"
+    aside.write_text(json.dumps(told))
+    aside.replace(home / "up.json")
 
 
 def found(home: Path) -> dict[str, Any] | None:

@@ -109,7 +109,12 @@ def _start(
     )
     client.close()
     told = {"broker_url": chosen.url, "feed": settings.feed, "pace": settings.pace}
-    supervise.write(settings.home.resolve(), told)
+
+    def tell() -> None:
+        supervise.write(settings.home.resolve(), told | {"pids": fleet.pids()})
+
+    fleet.changed = tell
+    tell()
     return Up(
         broker=chosen.url,
         broker_named=chosen.named,

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.text import Text
 
 from api import opening, render
 from api.verbs.common import DryRun, Json, Who, Why
@@ -141,6 +142,7 @@ def _over(scope: "Scope", target: str) -> str:
 
 def status(ctx: typer.Context, json: Json = False) -> None:
     """Show how the desk stands: modes, money, champions, the newest data, the chains."""
+    from orchestrator import drill
     from orchestrator.desk import punctuality
     from storage import audit, registry, switches
     from workers import watch
@@ -158,6 +160,7 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         chains = {bot: {"seq": seq, "hash": sha} for bot, (seq, sha) in audit.heads(store).items()}
         alive = watch.roles(chosen, store, at)
         pace = punctuality(store)
+        drilled = drill.last(store)
     told = {
         "home": str(chosen.home),
         "database": "sqlite" if store.file else "postgresql",
@@ -174,6 +177,10 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         "data": data,
         "chains": chains,
         "roles": alive,
+        "drills": {
+            name: {"at": one.at, "passed": one.passed, "stale": at - one.at > drill.STALE}
+            for name, one in drilled.items()
+        },
     }
     if json:
         render.emit(told)
@@ -243,6 +250,8 @@ def _data(store: "Store", at: Any) -> dict[str, Any]:
 
 
 def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
+    from orchestrator import drill
+
     rows = [
         (
             bot["title"],
@@ -286,8 +295,19 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
             f"{name} {'alive' if role['alive'] else 'DEAD'}" for name, role in told["roles"].items()
         )
         or "no fleet is up; `omega up` starts one",
+        "kill switch": _drilled(told["drills"].get(drill.KILL_SWITCH)),
     }
     render.show(render.spaced(*parts, render.pairs(facts)))
+
+
+def _drilled(last: dict[str, Any] | None) -> Text:
+    """Return when the kill switch was last tried, in red where that says nothing any more."""
+    if last is None:
+        return Text("never tried: `omega drill kill-switch`", "yellow")
+    told = f"{'worked' if last['passed'] else 'FAILED'} when last tried, {render.when(last['at'])}"
+    if last["passed"] and not last["stale"]:
+        return Text(told)
+    return Text(f"{told}, which is too long ago" if last["stale"] else told, "bold red")
 
 
 def _latches(latches: "list[Switch] | tuple[Switch, ...]", title: str) -> Any:
