@@ -217,8 +217,8 @@ def verify(store: Store, bot: str | None = None) -> Verified:
 
     Checks, in this order: every signature and link, and the decision each record is about, body
     and columns; fills and trades; decisions, fills and trades that no chain knows; opening orders
-    against their decisions; versions of models, which the desk's chain tells of; the ends of the
-    chains against the checkpoint file.
+    against their decisions; versions of models and their champions, which the desk's chain tells
+    of; the ends of the chains against the checkpoint file.
 
     Parameters
     ----------
@@ -369,19 +369,29 @@ def version_facts(body: str) -> dict[str, str]:
     return {"body_sha256": sha256(body.encode()).hexdigest()}
 
 
-def _check_versions(conn: Connection) -> None:
-    """Find versions that are not what the desk's chain told of them, or are gone.
+_MOVES = {"promote": True, "rollback": True, "retire": False}
+"""Kinds of records that move a champion: to the version they name, or to none."""
 
-    A record of an older build has no hash, and proves nothing about the version it names.
+
+def _check_versions(conn: Connection) -> None:
+    """Find versions that are not what the desk's chain told of them, or are gone; and champions.
+
+    A record of an older build has no hash, and proves nothing about the version it names. The
+    champion of a model is the one that the chain moved it to last, and no other.
     """
     audit, versions = tables.audit, tables.versions
     found = conn.execute(select(*_columns(versions)))
     stored = [dict(zip(versions.c.keys(), row, strict=True)) for row in found]
     rows = {(row["model"], row["version"]): row for row in stored}
-    told = select(audit.c.seq, audit.c.body).where(audit.c.bot == DESK).order_by(audit.c.seq)
-    with _stream(conn, told) as records:
-        for seq, text in records:
-            body = json.loads(text)
+    told = select(audit.c.seq, audit.c.kind, audit.c.body).where(audit.c.bot == DESK)
+    champions: dict[str, str] = {}
+    last = 0
+    with _stream(conn, told.order_by(audit.c.seq)) as records:
+        for seq, kind, text in records:
+            body, last = json.loads(text), seq
+            if kind in _MOVES:
+                champions.pop(body["model"], None)
+                champions |= {body["model"]: body["version"]} if _MOVES[kind] else {}
             if "body_sha256" not in body:
                 continue
             row = rows.get((body["model"], body["version"]))
@@ -391,6 +401,12 @@ def _check_versions(conn: Connection) -> None:
             if body | version_facts(row["body"]) != body or not _repeated(row):
                 what = f"the version {body['model']} {body['version']} was changed"
                 raise _Broken(DESK, seq, what)
+    pointed = {row.model: row.version for row in conn.execute(select(tables.pointers))}
+    for model in sorted(champions.keys() | pointed.keys()):
+        if champions.get(model) != pointed.get(model):
+            known, now = champions.get(model), pointed.get(model)
+            what = f"the champion of {model} is {now}, and up to here the chain knows of {known}"
+            raise _Broken(DESK, last or None, what)
 
 
 def _repeated(row: Mapping[str, Any]) -> bool:

@@ -209,10 +209,45 @@ def test_a_ruling_tells_of_the_version_it_is_about(
     if ruling == "retire":
         registry.retire(store, served.model, served.version, why, AT)
     else:
+        tamper(store, "DELETE FROM pointers")
         registry.rule(store, served.model, served.version, registry.Ruling.REJECT, why, AT)
     assert audit.verify(store).ok
     tamper(store, VERSION_TAMPERED["body"])
     assert str(audit.verify(store).fault).startswith("desk 2: the version wisdom")
+
+
+@pytest.mark.parametrize(
+    ("statement", "now"),
+    [
+        ("UPDATE pointers SET version = 'forged'", "forged"),
+        ("DELETE FROM pointers", "None"),
+        ("INSERT INTO pointers (model, version, revision) VALUES ('xgb', 'forged', 9)", "forged"),
+    ],
+)
+def test_a_champion_that_was_moved_past_the_chain_is_found(
+    store: Store, served: Version, statement: str, now: str
+) -> None:
+    assert audit.verify(store).ok
+    tamper(store, statement)
+    model, known = ("xgb", "None") if "xgb" in statement else (served.model, served.version)
+    told = f"desk 2: the champion of {model} is {now}, and up to here the chain knows of {known}"
+    assert str(audit.verify(store).fault) == told
+    assert audit.verify(store, "fortress").ok
+
+
+def test_the_champion_is_the_one_that_was_promoted_rolled_back_to_or_none(
+    store: Store, served: Version
+) -> None:
+    artifacts.put(store, b"another model")
+    second = version(b"another model")
+    registry.register(store, second)
+    why = registry.Why(who="me", reason="drill")
+    registry.promote(store, served.model, second.version, served.version, why, AT)
+    assert audit.verify(store).ok
+    registry.rollback(store, served.model, second.version, why, AT)
+    assert audit.verify(store).ok
+    registry.retire(store, served.model, served.version, why, AT)
+    assert audit.verify(store).ok
 
 
 def test_a_deleted_decision_is_missed(lived: Store) -> None:
