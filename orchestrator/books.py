@@ -4,17 +4,17 @@ Every function here can run twice, or stop half-way and run again: what is done 
 the store and not done a second time.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from domain.book import KillCode, Scope, Switch, Switches
 from domain.bot import Bot
-from domain.errors import DataError
+from domain.errors import DataError, Transient
 from domain.market import Bar, Surface
 from domain.trade import Fill, Intent, Order, Position, Trade
 from domain.values import Value
 from market import calendar, pricing, window
-from orchestrator.desk import SLA, Desk, View, accounts, punctuality
+from orchestrator.desk import SLA, Desk, View, accounts, punctuality, read_accounts
 from orchestrator.pulse import Pulse, alive
 from orchestrator.sight import moment, surface
 from risk import capital, guardrails, killswitch, sla
@@ -130,9 +130,15 @@ def mark(desk: Desk) -> int:
     """Carry every open position through the bars it has not seen; return how many parts closed.
 
     Exits reduce, so no switch and no limit is asked.
+
+    Raises
+    ------
+    Transient
+        Somebody changed an account meanwhile. What was closed is recorded; the next look at the
+        books counts it.
     """
     now, closed = desk.clock.now(), 0
-    kept = accounts(desk.store, desk.bots)
+    kept, revisions = read_accounts(desk.store, desk.bots)
     books = _counted(desk, kept)
     carried: list[Position] = []
     held: list[Position] = []
@@ -154,7 +160,7 @@ def mark(desk: Desk) -> int:
     news = carried or closed or books != kept
     if news or last is None or last.body != bar.isoformat():
         trades.mark(desk.store, carried)
-        _value(desk, books, held, bar)
+        _value(desk, books, held, bar, revisions)
     return closed
 
 
@@ -235,7 +241,13 @@ def _close(
     return done
 
 
-def _value(desk: Desk, books: dict[str, Account], held: Sequence[Position], bar: datetime) -> None:
+def _value(
+    desk: Desk,
+    books: dict[str, Account],
+    held: Sequence[Position],
+    bar: datetime,
+    revisions: Mapping[str, int],
+) -> None:
     """Mark every account to its open positions, and keep the equity of this close."""
     kept: dict[str, object] = {MARKED: bar.isoformat()}
     for name, account in books.items():
@@ -244,11 +256,13 @@ def _value(desk: Desk, books: dict[str, Account], held: Sequence[Position], bar:
         mark = Mark(bot=name, at=bar, equity=marked.equity, cash=marked.cash, unrealised=open_now)
         kept[f"account/{name}"] = marked.model_dump(mode="json")
         kept[f"equity/{name}/{bar:%Y%m%dT%H%MZ}"] = mark.model_dump(mode="json")
-    state.put_many(desk.store, kept)
+    state.put_many(desk.store, kept, revisions)
 
 
-def _keep(store: Store, books: Iterable[Account]) -> None:
-    state.put_many(store, {f"account/{a.bot}": a.model_dump(mode="json") for a in books})
+def _keep(store: Store, books: Iterable[Account], revisions: Mapping[str, int]) -> None:
+    """Write accounts that were read at these revisions; `Transient` if one was changed since."""
+    bodies = {f"account/{a.bot}": a.model_dump(mode="json") for a in books}
+    state.put_many(store, bodies, {key: revisions[key] for key in bodies})
 
 
 def equity(desk: Desk) -> dict[str, list[Mark]]:
@@ -267,6 +281,7 @@ def sweep(desk: Desk) -> int:
     may not trade can never win its way out.
     """
     now = desk.clock.now()
+    revisions = read_accounts(desk.store, desk.bots)[1]  # before the view: what is newer is noticed
     view, until, forgiven = View.read(desk, now), calendar.roll(now), []
     limits, new = desk.settings.limits, set()
     for bot in desk.bots.values():
@@ -277,7 +292,7 @@ def sweep(desk: Desk) -> int:
                 new.add(switches.throw(desk.store, latch).id)
                 if latch.code is KillCode.LOSS_STREAK:
                     forgiven.append(accounting.reset_streak(view.accounts[bot.name]))
-    _keep(desk.store, forgiven)
+    _keep(desk.store, forgiven, revisions)
     for latch in _unlike(alive(desk.store, desk.wall.now()), now, until):
         new.add(switches.throw(desk.store, latch).id)
     return len(new)
@@ -328,8 +343,9 @@ def roll(desk: Desk) -> None:
     if session is None or now >= calendar.closes(session):
         session = calendar.roll(now).date()
     switches.expire(desk.store, calendar.opens(session))
-    books = accounts(desk.store, desk.bots)
-    _keep(desk.store, (accounting.rolled(account, session) for account in books.values()))
+    books, revisions = read_accounts(desk.store, desk.bots)
+    rolled = (accounting.rolled(account, session) for account in books.values())
+    _keep(desk.store, rolled, revisions)
     kept = state.get(desk.store, "capital")
     beliefs = Capital.model_validate(kept.body) if kept else Capital()
     drawn = capital.allot(beliefs, tuple(desk.bots), session, desk.settings.seed)
@@ -362,4 +378,11 @@ def acknowledge(store: Store, bot: Bot, who: str, reason: str, at: datetime) -> 
     account = accounts(store, {bot.name: bot})[bot.name]
     told = {"who": who, "reason": reason, "peak": account.peak, "equity": account.equity}
     audit.append(store, bot.name, "acknowledge", told, at)
-    _keep(store, [account.model_copy(update={"peak": account.equity, "losses_in_row": 0})])
+    while True:
+        found, revisions = read_accounts(store, {bot.name: bot})
+        account = found[bot.name]
+        anew = account.model_copy(update={"peak": account.equity, "losses_in_row": 0})
+        try:
+            return _keep(store, [anew], revisions)
+        except Transient:
+            continue  # it was marked at this very moment

@@ -472,13 +472,23 @@ def opened(asof: datetime) -> datetime:
 
 def accounts(store: Store, bots: Mapping[str, Bot]) -> dict[str, Account]:
     """Return every bot's account; a bot that has none yet starts with its capital."""
-    kept = state.listing(store, "account/")
-    return {
-        name: Account.model_validate(kept[f"account/{name}"].body)
-        if f"account/{name}" in kept
-        else Account.of(bot)
-        for name, bot in bots.items()
-    }
+    return read_accounts(store, bots)[0]
+
+
+def read_accounts(
+    store: Store, bots: Mapping[str, Bot]
+) -> tuple[dict[str, Account], dict[str, int]]:
+    """Return every bot's account, and the revision of each by its key, for who is to write them.
+
+    Of two that read an account at once, the one that writes last would undo the other.
+    """
+    kept, found, revisions = state.listing(store, "account/"), {}, {}
+    for name, bot in bots.items():
+        key = f"account/{name}"
+        there = kept.get(key)
+        found[name] = Account.of(bot) if there is None else Account.model_validate(there.body)
+        revisions[key] = 0 if there is None else there.revision
+    return found, revisions
 
 
 def allotted(store: Store, bots: Mapping[str, Bot], asof: datetime, seed: int) -> dict[str, float]:

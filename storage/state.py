@@ -74,14 +74,34 @@ def put(store: Store, key: str, body: Any, expected: int | None = None) -> int:
     return revision
 
 
-def put_many(store: Store, bodies: Mapping[str, Any]) -> None:
-    """Keep many values in one transaction, whatever was there."""
+def put_many(
+    store: Store, bodies: Mapping[str, Any], expected: Mapping[str, int] | None = None
+) -> None:
+    """Keep many values in one transaction.
+
+    Parameters
+    ----------
+    expected
+        Of keys that were read before, the revision each had, 0 for none; the others are written
+        whatever is there.
+
+    Raises
+    ------
+    Transient
+        One of them was changed since. Nothing was written: read again, and decide again.
+    """
     if not bodies:
         return
     rows = [
         {"key": key, "revision": 1, "body": canonical(body)} for key, body in sorted(bodies.items())
     ]
     with writing(store) as conn:
+        if expected:
+            query = select(_TABLE.c.key, _TABLE.c.revision).where(_TABLE.c.key.in_(expected))
+            found = {row.key: row.revision for row in conn.execute(query.with_for_update())}
+            changed = [key for key, revision in expected.items() if found.get(key, 0) != revision]
+            if changed:
+                raise Transient(f"{', '.join(changed)} changed meanwhile: read again")
         conn.execute(_upsert(conn.dialect.name), rows)
 
 

@@ -10,6 +10,7 @@ from beat_schedule import SCHEDULE
 from domain.settings import Settings
 from orchestrator import books
 from orchestrator.desk import accounts
+from storage import state
 from trading.accounting import Account
 from trading.bots.catalog import BOTS
 
@@ -77,7 +78,7 @@ def drawn_down(omega) -> Account:
     with opening.desk(Settings(home=omega.home)) as desk:
         account = accounts(desk.store, desk.bots)["fortress"]
         account = account.model_copy(update={"peak": 1.5 * account.equity, "losses_in_row": 2})
-        books._keep(desk.store, [account])
+        state.put(desk.store, "account/fortress", account.model_dump(mode="json"))
         assert books.sweep(desk) == 1
     return account
 

@@ -2,7 +2,7 @@
 
 import sqlite3
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,6 +12,7 @@ import pytest
 
 from domain.book import KillCode, Mode, Scope
 from domain.decision import Reason
+from domain.errors import Transient
 from domain.trade import Exit, Intent, Order, Position
 from market import calendar, pricing
 from market.panel import Panel
@@ -616,6 +617,27 @@ def test_a_person_who_looked_begins_a_drawdown_and_a_streak_anew(flat: Desk) -> 
     assert books.sweep(flat) == 0
     entry = audit.records(flat.store, "fortress")[-1]
     assert (entry.kind, entry.body["who"], entry.body["peak"]) == ("acknowledge", "me", 100_000.0)
+
+
+def test_what_a_person_says_while_the_books_are_marked_is_not_undone(
+    flat: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account_with(flat, "fortress", cash=75_000.0)
+    really = accounting.unrealised
+
+    def meanwhile(positions: Iterable[Position]) -> float:
+        monkeypatch.setattr(accounting, "unrealised", really)
+        books.acknowledge(flat.store, BOTS["fortress"], "me", "looked", CLOSE)
+        return really(positions)
+
+    monkeypatch.setattr(accounting, "unrealised", meanwhile)
+    with pytest.raises(Transient, match="account/fortress changed meanwhile"):
+        books.mark(flat)
+    assert accounts(flat.store, flat.bots)["fortress"].peak == 75_000.0
+    books.mark(flat)
+    account = accounts(flat.store, flat.bots)["fortress"]
+    assert (account.peak, account.equity) == (75_000.0, 75_000.0)
+    assert books.equity(flat)["fortress"][-1].at == CLOSE
 
 
 # builds

@@ -93,3 +93,16 @@ def test_names_sort_alike_on_every_database(store: Store) -> None:
     ]
     state.put_many(store, dict.fromkeys(keys, 1))
     assert list(state.listing(store, "")) == sorted(keys)
+
+
+def test_what_was_changed_since_it_was_read_is_not_written_over(store: Store) -> None:
+    state.put_many(store, {"a": 1, "b": 1})
+    read = {"a": 1, "b": 1, "c": 0}
+    state.put(store, "b", 2)
+    with pytest.raises(Transient, match="b changed meanwhile"):
+        state.put_many(store, {"a": 9, "b": 9, "c": 9, "free": 9}, read)
+    assert {key: kept.body for key, kept in state.listing(store, "").items()} == {"a": 1, "b": 2}
+    state.put_many(store, {"a": 9, "free": 9}, {"a": 1})
+    assert state.get(store, "a") == state.Kept(2, 9)
+    with pytest.raises(Transient, match="a changed"):
+        state.put_many(store, {"a": 9}, {"a": 0})
