@@ -4,12 +4,14 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
+from threading import Event
 from typing import TYPE_CHECKING, Any, TextIO
 
 from rich import box
 from rich.console import Console, Group, RenderableType
+from rich.live import Live
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from domain.decision import OmegaDecision, Prediction, Proposal, Verdict
     from domain.version import Measure
 
+AGAIN = 2.0
+"""Seconds between two looks."""
 WIDE = 120
 """Columns where nobody's terminal says how many there are."""
 NONE = "\N{EN DASH}"
@@ -56,6 +60,25 @@ def emit(value: Any) -> None:
     plain = to_jsonable_python(value)
     text = json.dumps(plain, indent=indent, ensure_ascii=False, allow_nan=False)
     sys.stdout.write(text + "\n")
+
+
+def seen(look: Callable[[], Any], draw: Callable[[Any], RenderableType], json: bool) -> None:
+    """Look once, and print what is there: as JSON, or drawn for a person."""
+    emit(look()) if json else show(draw(look()))
+
+
+def watched(look: Callable[[], Any], draw: Callable[[Any], RenderableType], json: bool) -> None:
+    """Look every two seconds until Ctrl-C: drawn in place on a terminal, one after another else."""
+    tick, out = Event(), console()
+    with suppress(KeyboardInterrupt):
+        if json or not out.is_terminal:
+            while True:
+                seen(look, draw, json)
+                sys.stdout.flush()
+                tick.wait(AGAIN)
+        with Live(draw(look()), console=out, auto_refresh=False) as live:
+            while not tick.wait(AGAIN):
+                live.update(draw(look()), refresh=True)
 
 
 def note(text: str) -> None:

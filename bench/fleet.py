@@ -57,7 +57,7 @@ def broker(settings: Settings) -> Iterator[Settings]:
     chosen = servers.broker("", settings.home.resolve())
     process = subprocess.Popen(list(chosen.command), stdout=subprocess.DEVNULL)
     try:
-        _until(lambda: servers.answers(chosen.url), "the broker answers")
+        until(lambda: servers.answers(chosen.url), "the broker answers")
         yield settings.model_copy(update={"broker_url": chosen.url})
     finally:
         process.terminate()
@@ -78,7 +78,7 @@ def workers(settings: Settings, processes: int) -> Iterator[Celery]:
     client.set_current()
     try:
         node = roles.node("decision")
-        _until(
+        until(
             lambda: any(node in answer for answer in client.control.ping(timeout=0.5)),
             "the worker answers",
         )
@@ -89,11 +89,11 @@ def workers(settings: Settings, processes: int) -> Iterator[Celery]:
         process.wait()
 
 
-def _until(condition: Callable[[], bool], what: str) -> None:
-    end, tick = monotonic() + WAIT, threading.Event()
+def until(condition: Callable[[], bool], what: str, seconds: float = WAIT) -> None:
+    end, tick = monotonic() + seconds, threading.Event()
     while not condition():
         if monotonic() > end:
-            raise SystemExit(f"not within {WAIT:g} s: {what}")
+            raise SystemExit(f"not within {seconds:g} s: {what}")
         tick.wait(0.05)
 
 

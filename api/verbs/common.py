@@ -9,6 +9,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instea
 DryRun = Annotated[
     bool, typer.Option("--dry-run", help="Say what would happen, and change nothing.")
 ]
+Watch = Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl-C.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; it goes into the record.")]
 Who = Annotated[
     str | None, typer.Option("--who", help="Who asks; else the login name.", show_default=False)

@@ -6,10 +6,12 @@ import typer
 from rich.text import Text
 
 from api import opening, render
-from api.verbs.common import DryRun, Json, Who, Why
+from api.verbs.common import DryRun, Json, Watch, Who, Why
 from domain.errors import Refused
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from domain.book import Scope, Switch, Switches
     from domain.bot import Bot
     from storage.engine import Store
@@ -140,8 +142,13 @@ def _over(scope: "Scope", target: str) -> str:
     return "the whole desk" if target == "*" else f"{scope} {target}"
 
 
-def status(ctx: typer.Context, json: Json = False) -> None:
+def status(ctx: typer.Context, json: Json = False, watch: Watch = False) -> None:
     """Show how the desk stands: modes, money, champions, the newest data, the chains."""
+    see = render.watched if watch else render.seen
+    see(lambda: _standing(ctx), _drawn, json)
+
+
+def _standing(ctx: typer.Context) -> dict[str, Any]:
     from orchestrator import drill
     from orchestrator.desk import punctuality
     from storage import audit, registry, switches
@@ -156,12 +163,12 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         packaged = chosen.feed != "files" and data["newest_bar"] is not None
         bots = _bots(store, seen, data["newest_bar"] if packaged else at)
         versions = registry.versions(store)
-        champions = {v.model: v for v in versions if v.stage == "champion"}
+        champions = [v for v in versions if v.stage == "champion"]
         chains = {bot: {"seq": seq, "hash": sha} for bot, (seq, sha) in audit.heads(store).items()}
         alive = watch.roles(chosen, store, at)
         pace = punctuality(store)
         drilled = drill.last(store)
-    told = {
+    return {
         "home": str(chosen.home),
         "database": "sqlite" if store.file else "postgresql",
         "feed": chosen.feed,
@@ -172,7 +179,8 @@ def status(ctx: typer.Context, json: Json = False) -> None:
         "degraded": pace.degraded,
         "degraded_since": pace.since if pace.degraded else None,
         "bots": bots,
-        "champions": {name: v.version for name, v in sorted(champions.items())},
+        "champions": {v.model: v.version for v in sorted(champions, key=lambda v: v.model)},
+        "champions_trained": {v.model: v.trained_at for v in champions},
         "trained": max((v.trained_at for v in versions), default=None),
         "data": data,
         "chains": chains,
@@ -182,10 +190,6 @@ def status(ctx: typer.Context, json: Json = False) -> None:
             for name, one in drilled.items()
         },
     }
-    if json:
-        render.emit(told)
-        return
-    _show(told, champions)
 
 
 def _bots(store: "Store", seen: "Switches", at: Any) -> dict[str, dict[str, Any]]:
@@ -249,7 +253,7 @@ def _data(store: "Store", at: Any) -> dict[str, Any]:
     return {"newest_bar": bar, "age_days": round((at - bar).total_seconds() / 86_400, 2)}
 
 
-def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
+def _drawn(told: dict[str, Any]) -> "RenderableType":
     from orchestrator import drill
 
     rows = [
@@ -282,7 +286,8 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
     if told["latches"]:
         parts.append(_latches(told["latches"], "Switches that are set"))
     bar = told["data"]["newest_bar"]
-    names = [f"{name} {v.version[:6]} ({v.trained_at:%Y-%m-%d})" for name, v in champions.items()]
+    trained = told["champions_trained"]
+    names = [f"{m} {v[:6]} ({trained[m]:%Y-%m-%d})" for m, v in told["champions"].items()]
     heads = [f"{bot} {head['seq']:,} {head['hash'][:8]}" for bot, head in told["chains"].items()]
     facts = {
         "champions": ", ".join(names) or "none; train with `omega train --all`",
@@ -297,7 +302,7 @@ def _show(told: dict[str, Any], champions: dict[str, Any]) -> None:
         or "no fleet is up; `omega up` starts one",
         "kill switch": _drilled(told["drills"].get(drill.KILL_SWITCH)),
     }
-    render.show(render.spaced(*parts, render.pairs(facts)))
+    return render.spaced(*parts, render.pairs(facts))
 
 
 def _drilled(last: dict[str, Any] | None) -> Text:

@@ -1,14 +1,16 @@
 """The queues: how much waits in them and how long, and what failed for good."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from api import opening, render
-from api.verbs.common import DryRun, Json, Who, Why
+from api.verbs.common import DryRun, Json, Watch, Who, Why
 from domain.errors import Refused
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
+
     from storage.dead import Letter
 
 app = typer.Typer(invoke_without_command=True, help="What waits, how long, and what failed.")
@@ -17,16 +19,17 @@ app.add_typer(letters, name="dead")
 
 
 @app.callback()
-def queues(ctx: typer.Context, json: Json = False) -> None:
+def queues(ctx: typer.Context, json: Json = False, watch: Watch = False) -> None:
     """Show each queue: how many wait, how long a message took, when a worker last took one."""
     if ctx.invoked_subcommand is not None:
         return
-    from workers.watch import look
+    from workers import watch as fleet
 
-    told = look(opening.settings(ctx), opening.now())
-    if json:
-        render.emit(told)
-        return
+    see = render.watched if watch else render.seen
+    see(lambda: fleet.look(opening.settings(ctx), opening.now()), _drawn, json)
+
+
+def _drawn(told: dict[str, Any]) -> "RenderableType":
     rows = [
         (
             name,
@@ -47,7 +50,7 @@ def queues(ctx: typer.Context, json: Json = False) -> None:
         + ("; see `omega queues dead list`" if told["dead"] else ""),
         "pending decisions": f"{told['pending']:,}",
     }
-    render.show(render.spaced(render.table("", columns, rows), render.pairs(facts)))
+    return render.spaced(render.table("", columns, rows), render.pairs(facts))
 
 
 def _seconds(value: float | None) -> str:

@@ -192,3 +192,16 @@ def test_a_replay_that_cannot_be_leaves_the_record_where_it_is(omega) -> None:
         assert omega("replay", *words).code == 2, words
     assert not (omega.home / "archive").exists()
     assert omega("trail", "verify").code == 0
+
+
+@pytest.mark.parametrize("verb", ["status", "queues"])
+def test_watching_looks_again_until_ctrl_c(tmp_path: Path, verb: str) -> None:
+    command = [sys.executable, "-m", "api", "--home", str(tmp_path), verb, "--watch", "--json"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        seen = [json.loads(process.stdout.readline()) for _ in range(2)]
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        assert process.wait(20) == 0
+    assert seen[0].keys() == seen[1].keys()
+    assert all(json.loads(line) for line in rest.splitlines())
