@@ -47,7 +47,7 @@ def wrong(command: str) -> Iterator[str]:
     place: Any = get_command(app)
     options = {opt for param in place.params for opt in param.opts}
     words = command.split()[1:]
-    while words and hasattr(place, "commands"):
+    while words and hasattr(place, "commands") and not words[0].startswith("--"):
         verb = words.pop(0)
         if verb not in place.commands:
             yield f"{command}: there is no {verb!r}, there are {', '.join(place.commands)}"
