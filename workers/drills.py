@@ -6,6 +6,7 @@ time of the other bots' decisions, which wait as they would if the fault were re
 
 import os
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -14,7 +15,7 @@ from time import monotonic
 from kombu.exceptions import OperationalError
 from sqlalchemy import text, update
 
-from domain.decision import Context, OmegaDecision
+from domain.decision import Context, OmegaDecision, Reason
 from domain.errors import IntegrityError, Refused, TimedOut, Transient
 from domain.version import Version
 from models.base import Artifact
@@ -102,7 +103,11 @@ def _timed(what: str, holds: Callable[[], bool], began: float, aim: float = AIM)
 
 def _whole(stage: Stage, contexts: list[Context], began: float) -> Iterator[Check]:
     """Yield that all is decided, and that once, and that the chains hold."""
-    yield _timed("all is decided", lambda: len(stage.sealed(contexts)) == len(contexts), began)
+    decided = _timed("all is decided", lambda: len(stage.sealed(contexts)) == len(contexts), began)
+    codes = Counter(made.code.value for made in stage.sealed(contexts))
+    told = ", ".join(f"{number} {code}" for code, number in codes.most_common())
+    failed = codes[Reason.FAILED.value]
+    yield decided.model_copy(update={"told": decided.told or told, "ok": decided.ok and not failed})
     waits = {one.context.id for one in decisions.unsealed(stage.desk.store)}
     left = [context.id for context in contexts if context.id in waits]
     yield Check(what="nothing is left", ok=not left, told=f"{len(left)} pending")
