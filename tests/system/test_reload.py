@@ -172,4 +172,6 @@ def test_a_corrupted_challenger_is_refused_by_every_worker_and_the_record_tells(
     assert {p.version for p in said if p.model == "xgb"} == {champion}
     assert all(p.probability is not None for p in said)
     assert ("FAILED",) not in decisions.count_by(desk.store, "code")
-    assert audit.verify(desk.store).ok
+    verified = audit.verify(desk.store)
+    assert verified.fault is not None, "nobody promoted it: the chain knows of another champion"
+    assert verified.fault.what.startswith(f"the champion of xgb is {spoilt}")

@@ -57,6 +57,7 @@ def test_these_are_the_tasks(app: Celery) -> None:
         "learning.train",
         "learning.validate",
         "market.scan",
+        "safety.drill",
         "safety.roll",
         "safety.sla",
         "safety.sweep",
