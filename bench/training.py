@@ -16,6 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -28,7 +29,7 @@ from orchestrator import canvas
 from workers.config import CORES
 from workers.lifecycle import open_desk, yield_to_decisions
 
-RUNS, ROUNDS, SCAN = 2, 100, 25
+RUNS, ROUNDS, SCAN = 5, 100, 25
 GROUP = Path("/sys/fs/cgroup/cpu/omega-bench")
 """A control group of the first kind, where this machine has it: weight 2 of 1,024."""
 
@@ -81,12 +82,10 @@ def train(scheme: str, folder: str) -> None:
     from models.catalog import CATALOG
 
     panel, settings = Packaged().panel(), load(environ={})
-    asof = panel.times[-1].item()
-    from datetime import UTC
-
+    asof = panel.times[-1].item().replace(tzinfo=UTC)
     for number in count():
         name = list(CATALOG)[number % len(CATALOG)]
-        trainer.train(name, panel, asof.replace(tzinfo=UTC), settings.seed, settings.costs)
+        trainer.train(name, panel, asof, settings.seed, settings.costs)
         Path(folder, f"{os.getpid()}").write_text(str(number + 1))
 
 
@@ -128,7 +127,7 @@ def compared(
     with fleet.workers(settings, CORES):
         for _ in range(runs):
             fleet.at_close(settings)
-            measure(ask)[:10]
+            measure(ask)  # the first ones open connections and load models
             found["alone"].append((*_quantiles(measure(ask)), 0.0))
             for scheme in schemes:
                 fleet.at_close(settings)

@@ -60,8 +60,9 @@ SLA = "sla"
 """Key under which is kept whether decisions come in time."""
 DECISION, TRAINING = "decision", "training"
 """The queues that decisions and jobs wait in."""
-TRAIN = "learning.train"
-"""The task that does a job."""
+TRAIN, VALIDATE = "learning.train", "learning.validate"
+JOBS = {jobs.TRAINING: TRAIN, jobs.VALIDATION: VALIDATE}
+"""The task that does a job, by the kind of the job."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 REMEMBERED = 200
 """Contexts that a process keeps, some 10 MB: the next hop of a batch often comes back to it, and 25
@@ -238,8 +239,8 @@ class Desk:
         known |= {one.context.id: one for one in fresh}
         return {key: one.context for key, one in known.items()}
 
-    def ask(self, bot: Bot, symbol: str) -> Context:
-        """Return the context of a question asked by hand, pending.
+    def ask(self, bot: Bot, symbol: str, within: timedelta | None = None) -> Context:
+        """Return the context of a question asked by hand, pending until `within` has gone by.
 
         A bar that was decided on already may be asked about again; that is another decision, and
         the guardrail against repeated orders keeps it from becoming another order.
@@ -250,6 +251,8 @@ class Desk:
         asof = self.clock.now()
         number = 1 + decisions.asked(self.store, bot.name, symbol, self.sight(asof).bar)
         [context] = self.gather(bot, [symbol], View.read(self, asof), number)
+        if within is not None:
+            context = context.model_copy(update={"deadline": asof + within})
         self._pend([context])
         return context
 
@@ -346,7 +349,7 @@ class Desk:
         for job in found:
             if job.stands is Stands.FAILED:
                 asked = {"args": [], "kwargs": job.kwargs}
-                told = TRAIN, TRAINING, asked, job.why, job.attempts, self.clock.now()
+                told = JOBS[job.kind], TRAINING, asked, job.why, job.attempts, self.clock.now()
                 dead.bury(self.store, *told)
         return found
 

@@ -31,9 +31,9 @@ LASTS = timedelta(seconds=30)
 """How long a process that died still counts as at work."""
 ATTEMPTS = 3
 """How often a job is put on its way in all."""
+TRAINING, VALIDATION = "train", "validate"
+"""Kinds of jobs, which their names begin with. Of validations there is one."""
 GIVEN_UP = f"put on its way {ATTEMPTS} times, and it never came to an end"
-
-
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -66,6 +66,11 @@ class Job(Value):
     """When its lease runs out."""
     why: str = ""
 
+    @property
+    def kind(self) -> str:
+        """`TRAINING` or `VALIDATION`."""
+        return self.name.partition("/")[0]
+
 
 class Busy(Refused):
     """Somebody is at it, or it was done already, or somebody else does it by now."""
@@ -77,7 +82,7 @@ class Exhausted(OmegaError):
 
 def training(model: str) -> str:
     """Return the name of the job that trains a model."""
-    return f"train/{model}"
+    return f"{TRAINING}/{model}"
 
 
 def get(store: Store, name: str) -> Job | None:

@@ -8,6 +8,7 @@ from domain.errors import Transient
 from orchestrator import books
 from orchestrator.desk import desk
 from storage import jobs, registry, rounds
+from tasks.sending import published
 
 SLOW: dict[str, Any] = {
     "acks_late": True,
@@ -18,7 +19,7 @@ SLOW: dict[str, Any] = {
     "default_retry_delay": 30,
 }
 """How long they may take is a setting: `workers.config`."""
-JOB = SLOW | {"retry_on_worker_lost": False}
+JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 """Of what is a job: the record knows how often it was begun, and has it published again."""
 
 
@@ -57,8 +58,12 @@ def _trained(model: str, who: str) -> dict[str, Any]:
 
 def over(model: str, how: str, together: bool) -> None:
     """Have everything validated when the last of a round has ended, however it ended."""
-    if together and rounds.ended(desk().store, model, how):
-        validate.apply_async()
+    here = desk()
+    if not (together and rounds.ended(here.store, model, how)):
+        return
+    eager = validate.app.conf.task_always_eager
+    if eager or jobs.accept(here.store, jobs.VALIDATION, {}, here.wall.now()):
+        published(validate.si().apply_async)
 
 
 @shared_task(name="learning.together", bind=True, ignore_result=True, **SLOW)
@@ -92,7 +97,7 @@ def _published(task: Task, models: list[str], who: str, together: bool) -> list[
         asked = {m: kw for m, kw in asked.items() if jobs.accept(store, jobs.training(m), kw, now)}
     if together:
         rounds.begin(here.store, asked, here.wall.now())
-    group(train.si(**kwargs) for kwargs in asked.values()).apply_async()
+    published(group(train.si(**kwargs) for kwargs in asked.values()).apply_async)
     return list(asked)
 
 
@@ -106,9 +111,20 @@ def feedback() -> int:
     return loop.follow(here.store, here.feed.panel(), here.clock.now())
 
 
-@shared_task(name="learning.validate", **SLOW)
-def validate() -> dict[str, Any]:
+@shared_task(name="learning.validate", bind=True, **JOB)
+def validate(self: Task) -> dict[str, Any]:
     """Measure every champion on the outcomes it has had; one that did harm goes back."""
+    if self.request.is_eager:
+        return _validated()
+    here = desk()
+    try:
+        with jobs.working(here.store, jobs.VALIDATION, self.request.id, {}, here.wall):
+            return _validated()
+    except jobs.Busy as busy:
+        return {"busy": str(busy)}
+
+
+def _validated() -> dict[str, Any]:
     from learning import loop
 
     here = desk()

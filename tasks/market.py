@@ -4,6 +4,7 @@ from celery import Task, shared_task
 
 from orchestrator import canvas
 from orchestrator.desk import desk
+from tasks.sending import published
 
 
 @shared_task(name="market.scan", bind=True, ignore_result=True, on_data=True)
@@ -13,5 +14,5 @@ def scan(self: Task, bots: list[str] | None = None) -> int:
     Returns how many were due. The rows come first: what the broker loses, the reaper finds.
     """
     due = desk().scan(bots)
-    canvas.publish(due, in_one=self.app.conf.omega_fused)
+    published(lambda: canvas.publish(due, in_one=self.app.conf.omega_fused))
     return len(due)

@@ -20,7 +20,7 @@ def sla() -> bool:
     return books.punctual(desk()).degraded
 
 
-@shared_task(name="safety.drill", live=True, **DAILY)
+@shared_task(name="safety.drill", ignore_result=True, live=True, **DAILY)
 def drill() -> bool:
     """Try the kill switch on a bot that never trades; return whether it works."""
     return drills.kill_switch(desk()).passed

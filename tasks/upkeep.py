@@ -3,35 +3,37 @@
 import os
 from collections.abc import Sequence
 from datetime import datetime
+from functools import partial
 
 from celery import Task, shared_task
 from celery.canvas import signature
 
 from orchestrator import canvas
 from orchestrator.build import build
-from orchestrator.desk import TRAIN, desk
+from orchestrator.desk import JOBS, desk
 from orchestrator.pulse import Pulse, keep
 from storage import audit, engine
 from storage import backup as backups
-from storage.jobs import Stands
+from storage.jobs import TRAINING, Stands
 from tasks.daily import DAILY
 from tasks.learning import over
+from tasks.sending import published
 
 
 @shared_task(name="upkeep.reap", bind=True, ignore_result=True, live=True)
 def reap(self: Task, lost: Sequence[str] = ()) -> int:
-    """Publish again what is pending and was lost, and trainings that nobody is at any more.
+    """Publish again what is pending and was lost, and jobs that nobody is at any more.
 
     Decisions that are late are sealed as HOLD, EXPIRED.
     """
     groups, jobs = desk().reap(lost), desk().abandoned()
     for contexts in groups:
-        canvas.publish(contexts, in_one=self.app.conf.omega_fused)
-        desk().sent(contexts)
+        if published(partial(canvas.publish, contexts, in_one=self.app.conf.omega_fused)):
+            desk().sent(contexts)
     for job in jobs:
         if job.stands is Stands.WAITING:
-            signature(TRAIN, kwargs=job.kwargs).apply_async()
-        else:
+            published(signature(JOBS[job.kind], kwargs=job.kwargs).apply_async)
+        elif job.kind == TRAINING:
             over(job.kwargs["model"], job.why, job.kwargs.get("together", False))
     return sum(map(len, groups)) + len(jobs)
 

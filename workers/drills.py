@@ -61,7 +61,7 @@ class Stage:
 
     def ask(self, n: int = MANY) -> list[Context]:
         """Ask the canary, and write down that answers are due; nothing is sent."""
-        return [self.desk.ask(CANARY, CANARY.symbols[0]) for _ in range(n)]
+        return [self.desk.ask(CANARY, CANARY.symbols[0], drill.LASTS) for _ in range(n)]
 
     def send(self, contexts: list[Context]) -> None:
         """Send questions on their way; what the broker does not take, the reaper will send."""
@@ -102,15 +102,17 @@ def _timed(what: str, holds: Callable[[], bool], began: float, aim: float = AIM)
 
 
 def _whole(stage: Stage, contexts: list[Context], began: float) -> Iterator[Check]:
-    """Yield that all is decided, and that once, and that the chains hold."""
+    """Yield that all is decided, and that once, and that the chains hold; close what is left."""
     decided = _timed("all is decided", lambda: len(stage.sealed(contexts)) == len(contexts), began)
-    codes = Counter(made.code.value for made in stage.sealed(contexts))
+    codes = Counter(made.code for made in stage.sealed(contexts))
     told = ", ".join(f"{number} {code}" for code, number in codes.most_common())
-    failed = codes[Reason.FAILED.value]
-    yield decided.model_copy(update={"told": decided.told or told, "ok": decided.ok and not failed})
+    ok = decided.ok and codes.keys().isdisjoint({Reason.FAILED, Reason.EXPIRED})
+    yield decided.model_copy(update={"told": decided.told or told, "ok": ok})
     waits = {one.context.id for one in decisions.unsealed(stage.desk.store)}
-    left = [context.id for context in contexts if context.id in waits]
+    left = [context for context in contexts if context.id in waits]
     yield Check(what="nothing is left", ok=not left, told=f"{len(left)} pending")
+    for context in left:
+        decisions.fail(stage.desk.store, context, "the drill is over", stage.desk.clock.now())
     found = audit.verify(stage.desk.store, CANARY.name)
     yield Check(what="the canary's chain holds", ok=found.ok, told=f"{found.records} records")
 
@@ -225,16 +227,18 @@ def _spoilt(desk: Desk, good: Version) -> Version:
 @contextmanager
 def _pointed(desk: Desk, good: Version, spoilt: Version) -> Iterator[None]:
     """Move a champion's pointer past the registry, as somebody does who can write the database."""
-    _point(desk, good.model, spoilt.version)
+    _point(desk, good, spoilt)
     try:
         yield
     finally:
-        _point(desk, good.model, good.version)
+        _point(desk, spoilt, good)
 
 
-def _point(desk: Desk, model: str, version: str) -> None:
+def _point(desk: Desk, before: Version, after: Version) -> None:
+    """Move a pointer, unless it was moved meanwhile: a training may promote during a drill."""
     pointers, counters = tables.pointers, tables.counters
-    moved = update(pointers).where(pointers.c.model == model).values(version=version)
+    there = (pointers.c.model == before.model) & (pointers.c.version == before.version)
+    moved = update(pointers).where(there).values(version=after.version)
     epoch = update(counters).where(counters.c.name == "registry")
     with engine.writing(desk.store) as conn:
         conn.execute(moved)

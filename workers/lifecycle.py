@@ -22,7 +22,7 @@ from domain.values import Env
 from market.feeds.base import Feed
 from orchestrator import desk as desks
 from orchestrator import playback
-from orchestrator.desk import TRAIN, Desk
+from orchestrator.desk import JOBS, TRAIN, Desk
 from storage import dead, jobs
 from storage.engine import connect
 from workers.config import POOLS
@@ -150,7 +150,7 @@ def bury(
     """
     if sender is None or sender.name.startswith("decision.") or sender.request.is_eager:
         return
-    if sender.name == TRAIN and isinstance(exception, GONE):
+    if sender.name in JOBS.values() and isinstance(exception, GONE):
         return  # it is begun again, until the record says that it was often enough
     settings = load()
     store = desks.desk().store if desks.bound() else connect(settings)
@@ -182,10 +182,12 @@ def lost(
     if sender is None or not isinstance(exception, GONE):
         return
     if sender.name.startswith("decision."):
-        sender.app.send_task("upkeep.reap", kwargs={"lost": logs.ids(args)})
-    if sender.name == TRAIN:
+        asked = {"lost": logs.ids(args)}
+        sender.app.send_task("upkeep.reap", kwargs=asked, ignore_result=True)
+    if sender.name in JOBS.values():
         store = connect(load())
-        name = jobs.training(str((kwargs or {}).get("model")))
+        trained = sender.name == TRAIN
+        name = jobs.training(str((kwargs or {}).get("model"))) if trained else jobs.VALIDATION
         jobs.died(store, name, task_id, WallClock().now())
         store.close()
 

@@ -192,6 +192,7 @@ def alone(home: Path) -> Iterator[IO[str]]:
             raise Refused(f"a fleet is up in {home} already: `omega status` shows it") from error
         (home / "up.json").unlink(missing_ok=True)
         yield file
+        (home / "up.json").unlink(missing_ok=True)
 
 
 def write(home: Path, told: Mapping[str, Any]) -> None:

@@ -91,8 +91,8 @@ def roles(settings: Settings, store: Store, at: datetime) -> dict[str, dict[str,
             nodes = sorted(node for node in answers if node.startswith(f"{queue}@"))
             found[queue] = {"alive": bool(nodes), "by": nodes}
     held = lease.holder(store, "beat")
-    if held is not None or found:
-        alive = held is not None and held.until > at
+    alive = held is not None and held.until > at
+    if alive or found:
         found["beat"] = {"alive": alive, "by": [held.owner] if held and alive else []}
     return found
 

@@ -88,6 +88,7 @@ def _trained(desk: "Desk", names: list[str]) -> tuple[list[dict[str, Any]], dict
     done, failed
         What the gate said, and which models could not be trained, and why.
     """
+    from orchestrator.desk import TRAIN
     from storage import jobs, registry
     from storage.jobs import Stands
     from workers import embedded
@@ -97,7 +98,7 @@ def _trained(desk: "Desk", names: list[str]) -> tuple[list[dict[str, Any]], dict
         for name in names:
             asked = {"model": name, "who": who}
             if jobs.accept(desk.store, jobs.training(name), asked, desk.wall.now()):
-                app.send_task("learning.train", kwargs=asked)
+                app.send_task(TRAIN, kwargs=asked, ignore_result=True)
         left, until, tick = list(names), monotonic() + HOUR, Event()
         while left:
             for name in list(left):

@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from domain.book import KillCode, Scope
+from domain.book import Exposure, KillCode, Scope
+from domain.bot import Factor
 from domain.decision import OmegaDecision, Reason
 from domain.errors import Refused
 from orchestrator import desk as desks
@@ -12,7 +13,7 @@ from orchestrator import drill, pipeline
 from orchestrator.desk import Desk
 from orchestrator.layers.base import layer
 from risk import guardrails, killswitch
-from storage import audit, decisions, exposure, orders, switches
+from storage import audit, decisions, engine, exposure, orders, switches
 from tests.orchestrator.made import due
 from trading.bots.catalog import BOTS
 
@@ -52,6 +53,17 @@ def test_the_other_bots_trade_on_meanwhile(flat: Desk) -> None:
     context = due(flat, "fortress", "SPX")
     drill.kill_switch(flat)
     assert pipeline.LAYERS["safety"](pipeline.Draft(context=context)).veto is None
+
+
+def test_a_desk_that_is_fully_invested_can_try_its_switch(flat: Desk) -> None:
+    context = due(flat, "fortress", "SPX")
+    all_of_it = Exposure(
+        id=context.id, bot="fortress", symbol="SPX", factor=Factor.VOLATILITY, side=-1, risk=1e9
+    )
+    with engine.writing(flat.store) as conn:
+        exposure.reserve(conn, [all_of_it], flat.clock.now())
+    drilled = drill.kill_switch(flat)
+    assert drilled.passed, failed(drilled)
 
 
 def test_a_seal_that_does_not_look_fails_it_and_the_desk_halts(

@@ -57,6 +57,8 @@ def test_from_an_empty_home_a_scan_leads_to_sealed_decisions_and_ctrl_c_ends_it_
         assert fleet.stop() == 0
         assert monotonic() - stopped < 13, "it drains within ten seconds"
         assert [pid for pid in pids if lives(pid)] == []
+    assert json.loads(omega(settings.home, "status", "--json").stdout)["roles"] == {}
+    assert not (settings.home / "up.json").exists()
     assert supervise.found(settings.home) is None
     with supervise.alone(settings.home):
         pass

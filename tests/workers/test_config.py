@@ -70,6 +70,12 @@ def test_these_are_the_tasks(app: Celery) -> None:
     ]
 
 
+def test_no_task_leaves_a_result_that_nobody_reads(app: Celery) -> None:
+    """Who sends one that does listens for it, which a broker that is away does not survive."""
+    layers = {name for name in ours(app) if name.startswith("decision.")}
+    assert [n for n in sorted(ours(app) - layers) if not app.tasks[n].ignore_result] == []
+
+
 def test_every_task_is_called_by_somebody_and_everything_that_is_called_is_a_task(
     app: Celery,
 ) -> None:
