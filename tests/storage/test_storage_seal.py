@@ -184,10 +184,11 @@ def test_admission_sees_the_switches_of_now_not_those_of_the_context(store: Stor
     assert (sealed.code, rows(store, "orders")) == (Reason.KILLED, 0)
 
 
-def test_switches_of_an_unknown_mode_halt_every_entry(store: Store) -> None:
+@pytest.mark.parametrize("change", ["mode = 'paused'", "set_at = 'yesterday'"])
+def test_a_switch_that_cannot_be_read_halts_every_entry(store: Store, change: str) -> None:
     switches.throw(store, examples.switch())
     with writing(store) as conn:
-        conn.execute(text("UPDATE switches SET mode = 'paused'"))
+        conn.execute(text(f"UPDATE switches SET {change}"))
     [sealed] = decisions.seal(store, [want()], nobody, SEALED_AT)
     assert (sealed.code, rows(store, "orders")) == (Reason.SWITCHES_UNREADABLE, 0)
 
