@@ -355,9 +355,9 @@ class Desk:
 
     def _bury(self, context: Context, now: datetime) -> None:
         why = f"{ATTEMPTS} attempts, and none came to an end"
-        decisions.fail(self.store, context, why, now)
         told = {"decision": context.id, "bot": context.bot.name, "symbol": context.symbol}
-        dead.bury(self.store, "decision", DECISION, told, why, ATTEMPTS, now)
+        work = dead.Work("decision", DECISION, told, ATTEMPTS)
+        decisions.fail(self.store, context, why, now, work)
 
     def sent(self, contexts: Sequence[Context]) -> None:
         """Count one more attempt of what was just published again.

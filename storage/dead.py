@@ -2,10 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic import AwareDatetime
-from sqlalchemy import func, select, update
+from sqlalchemy import Connection, func, select, update
 
 from domain.errors import Refused
 from domain.values import Value, canonical
@@ -33,6 +33,15 @@ class Letter(Value):
     settled_at: AwareDatetime | None = None
 
 
+class Work(NamedTuple):
+    """What failed for good; the fields are those of its letter."""
+
+    task: str
+    queue: str
+    payload: Mapping[str, Any]
+    attempts: int
+
+
 def bury(
     store: Store,
     task: str,
@@ -43,15 +52,17 @@ def bury(
     at: AwareDatetime,
 ) -> int:
     """Keep what failed for good, and return its number."""
-    row = {"task": task, "queue": queue, "payload": canonical(payload), "error": error} | {
-        "attempts": attempts,
-        "at": at,
-    }
     with writing(store) as conn:
-        new = tables.insert(conn, _TABLE).values(row).returning(_TABLE.c.id)
-        number = conn.execute(new).scalar_one()
-        told = {"letter": number, "task": task, "error": error, "attempts": attempts}
-        extend(conn, store, [Entry(DESK, "dead", told)], at)
+        return add(conn, store, Work(task, queue, payload, attempts), error, at)
+
+
+def add(conn: Connection, store: Store, work: Work, error: str, at: AwareDatetime) -> int:
+    """Keep what failed for good within the transaction of `conn`, and return its number."""
+    row = work._asdict() | {"payload": canonical(work.payload), "error": error, "at": at}
+    new = tables.insert(conn, _TABLE).values(row).returning(_TABLE.c.id)
+    number: int = conn.execute(new).scalar_one()
+    told = {"letter": number, "task": work.task, "error": error, "attempts": work.attempts}
+    extend(conn, store, [Entry(DESK, "dead", told)], at)
     return number
 
 

@@ -20,7 +20,7 @@ from domain.decision import Context, Draft, Effect, OmegaDecision, Reason, Verdi
 from domain.errors import IntegrityError, OmegaError, Refused
 from domain.trade import Order
 from domain.values import Action, canonical
-from storage import audit, exposure, outbox, switches, tables
+from storage import audit, dead, exposure, outbox, switches, tables
 from storage.engine import Store, reading, writing
 from storage.orders import opening
 
@@ -269,10 +269,39 @@ def _row(closed: _Closed, at: AwareDatetime) -> dict[str, Any]:
     }
 
 
-def fail(store: Store, context: Context, error: str, at: AwareDatetime) -> OmegaDecision:
-    """Seal a decision that could not be taken as a HOLD that says so; return what is recorded."""
-    vetoed = _veto(Reason.FAILED, error)
-    return seal(store, [Draft(context=context).add(vetoed)], lambda *_: vetoed, at)[0]
+class Ended(NamedTuple):
+    """What is recorded of a decision that could not be taken."""
+
+    decision: OmegaDecision
+    failed: bool
+    """False where it was sealed before: somebody had taken it after all."""
+
+
+def fail(
+    store: Store,
+    context: Context,
+    error: str,
+    at: AwareDatetime,
+    work: dead.Work | None = None,
+) -> Ended:
+    """Seal a decision that could not be taken as a HOLD that says so, unless it is sealed.
+
+    Parameters
+    ----------
+    work
+        What to keep among the dead letters: in the same transaction, and only if this sealed it.
+        None where no person needs to look at it.
+    """
+    with writing(store) as conn:
+        audit.lock(conn, [context.bot.name])
+        known = _recorded(conn, [context.id]).get(context.id)
+        if known is not None:
+            return Ended(known, failed=False)
+        closed = _close(Draft(context=context).add(_veto(Reason.FAILED, error)), at)
+        _write(conn, store, [closed], at, {})
+        if work is not None:
+            dead.add(conn, store, work, error, at)
+    return Ended(closed.decision, failed=True)
 
 
 class Pending(NamedTuple):

@@ -44,12 +44,14 @@ def read(store: Store) -> Switches:
 def current(conn: Connection) -> Switches:
     """Return the switches as this transaction sees them."""
     revision = conn.scalar(_REVISION)
-    rows = conn.execute(_SET).mappings().all()
+    if revision is None:
+        return Switches(readable=False)
     try:
-        if revision is None:
-            return Switches(readable=False)
+        rows = conn.execute(_SET).mappings().all()
         return Switches(revision=revision, latches=tuple(_switch(row) for row in rows))
-    except ValueError:  # a mode, scope or code that this build does not know, a broken JSON
+    except (ValueError, TypeError):
+        # A mode, scope or code that this build does not know, a broken JSON; a moment that is none
+        # (TypeError: no text even), which the driver's rows cannot be made of.
         return Switches(readable=False)
 
 
@@ -129,12 +131,13 @@ def release(
     if not reason.strip():
         raise Refused("a release needs a reason: say what was found and mended")
     table = tables.switches
+    told_by = (table.c.id, table.c.human, table.c.scope, table.c.target)  # the rest may be broken
     with writing(store) as conn:
         now = lock(conn)
         if revision is not None and revision != now:
             raise Refused(f"the switches changed ({revision} -> {now}): look again, then release")
         rows = conn.execute(
-            select(table)
+            select(*told_by)
             .where(table.c.id.in_(ids), table.c.released_at.is_(None))
             .order_by(table.c.id)
         ).all()

@@ -86,7 +86,15 @@ def _here(desk: "Desk", bot: "Bot", symbol: str) -> "OmegaDecision":
 
 
 def _queued(desk: "Desk", bot: "Bot", symbol: str, timeout: float) -> "OmegaDecision":
-    """Send it through the queue to real workers, as a scan does, and wait for what they record."""
+    """Send it through the queue to real workers, as a scan does, and wait for what they record.
+
+    Raises
+    ------
+    OperationalError
+        The broker does not answer. It is closed as a HOLD.
+    TimedOut
+        No worker sealed it in `timeout` seconds. It is closed as a HOLD.
+    """
     from kombu.exceptions import OperationalError
 
     from orchestrator import canvas
@@ -99,8 +107,12 @@ def _queued(desk: "Desk", bot: "Bot", symbol: str, timeout: float) -> "OmegaDeci
             canvas.publish([context])
         except OperationalError:
             # Nobody waits for it any longer: it must not be published again, and trade, later on.
-            decisions.fail(desk.store, context, "the broker does not answer", desk.clock.now())
-            raise
+            # Only the broker's answer may be lost, though, and a worker have it done already.
+            why = "the broker does not answer"
+            ended = decisions.fail(desk.store, context, why, desk.clock.now())
+            if ended.failed:
+                raise
+            return ended.decision
         return _sealed(desk, context, timeout)
 
 
@@ -111,7 +123,9 @@ def _sealed(desk: "Desk", context: "Context", timeout: float) -> "OmegaDecision"
     while not (found := decisions.many(desk.store, [context.id])):
         if monotonic() > until:
             late = f"no worker had answered after {timeout:g} s"
-            decisions.fail(desk.store, context, late, desk.clock.now())
-            raise TimedOut(f"{context.id}: {late}; it was closed as a HOLD")
+            ended = decisions.fail(desk.store, context, late, desk.clock.now())
+            if ended.failed:
+                raise TimedOut(f"{context.id}: {late}; it was closed as a HOLD")
+            return ended.decision  # sealed since the last look
         tick.wait(POLL)
     return found[0]

@@ -281,6 +281,21 @@ def test_what_nobody_ever_answers_is_a_dead_letter_after_three_attempts(flat: De
     assert decisions.get(flat.store, second.id).quantity == 1
 
 
+def test_nothing_is_given_up_without_its_letter(flat: Desk) -> None:
+    """The reaper that stops in between would never come back to what is sealed."""
+    asked = flat.ask(BOTS["anchor"], "SPX")
+    for _ in range(ATTEMPTS - 1):
+        flat.sent([asked])
+    spoil(flat, "ALTER TABLE dead RENAME TO hidden")
+    with pytest.raises(OperationalError, match="no such table: dead"):
+        flat.reap(lost=[asked.id])
+    assert decisions.status(flat.store, asked.id) == "PENDING"
+    spoil(flat, "ALTER TABLE hidden RENAME TO dead")
+    assert flat.reap(lost=[asked.id]) == []
+    assert decisions.get(flat.store, asked.id).code is Reason.FAILED
+    assert dead.count(flat.store) == 1
+
+
 def test_the_reaper_seals_what_is_late_and_returns_what_is_in_time(flat: Desk) -> None:
     [late] = flat.scan(["fortress"])
     turn(flat, late.deadline - flat.clock.now())

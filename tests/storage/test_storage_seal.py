@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 from sqlalchemy import func, select, text
+from sqlalchemy.exc import DBAPIError
 
 from domain import examples
 from domain.book import Exposure, Switches
@@ -12,7 +13,7 @@ from domain.errors import DataError, IntegrityError, Refused
 from domain.settings import Settings
 from domain.trade import Order
 from domain.values import Action, Env
-from storage import audit, decisions, exposure, outbox, switches, tables
+from storage import audit, dead, decisions, exposure, outbox, switches, tables
 from storage.engine import Store, reading, writing
 from tests.storage.made import AT, DAY, MINUTE, anything, hold, tamper, unfilled, veto, want, within
 
@@ -184,10 +185,11 @@ def test_admission_sees_the_switches_of_now_not_those_of_the_context(store: Stor
     assert (sealed.code, rows(store, "orders")) == (Reason.KILLED, 0)
 
 
-def test_switches_of_an_unknown_mode_halt_every_entry(store: Store) -> None:
+@pytest.mark.parametrize("change", ["mode = 'paused'", "set_at = 'yesterday'"])
+def test_a_switch_that_cannot_be_read_halts_every_entry(store: Store, change: str) -> None:
     switches.throw(store, examples.switch())
     with writing(store) as conn:
-        conn.execute(text("UPDATE switches SET mode = 'paused'"))
+        conn.execute(text(f"UPDATE switches SET {change}"))
     [sealed] = decisions.seal(store, [want()], nobody, SEALED_AT)
     assert (sealed.code, rows(store, "orders")) == (Reason.SWITCHES_UNREADABLE, 0)
 
@@ -195,13 +197,47 @@ def test_switches_of_an_unknown_mode_halt_every_entry(store: Store) -> None:
 def test_a_failed_decision_is_a_recorded_hold(store: Store) -> None:
     context = hold().context
     decisions.pend(store, [context], AT)
-    failed = decisions.fail(store, context, "the worker was lost", SEALED_AT)
+    failed, now = decisions.fail(store, context, "the worker was lost", SEALED_AT)
+    assert now
     assert (failed.action, failed.code, failed.reason) == (
         Action.HOLD,
         Reason.FAILED,
         "the worker was lost",
     )
     assert decisions.get(store, context.id) == failed
+    assert dead.count(store) == 0
+
+
+GIVEN_UP = dead.Work("decision", "decision", {"decision": "fortress"}, 3)
+
+
+def test_what_is_given_up_has_one_letter_whoever_gives_it_up(store: Store) -> None:
+    context = hold().context
+    decisions.pend(store, [context], AT)
+    ended = [decisions.fail(store, context, "lost", SEALED_AT, GIVEN_UP) for _ in range(2)]
+    assert [one.failed for one in ended] == [True, False]
+    assert ended[0].decision == ended[1].decision
+    assert [letter.error for letter in dead.letters(store)] == ["lost"]
+    assert audit.verify(store).fault is None
+
+
+def test_what_was_taken_after_all_is_not_given_up(store: Store) -> None:
+    [sealed] = decisions.seal(store, [want()], anything, SEALED_AT)
+    told = decisions.fail(store, sealed.context, "lost", SEALED_AT, GIVEN_UP)
+    assert told == (sealed, False)
+    assert (dead.count(store), rows(store, "orders")) == (0, 1)
+
+
+def test_a_letter_that_cannot_be_written_leaves_the_decision_pending(store: Store) -> None:
+    """Closed without its letter, nobody would ever hear of it."""
+    context = hold().context
+    decisions.pend(store, [context], AT)
+    with writing(store) as conn:
+        conn.execute(text("ALTER TABLE dead RENAME TO hidden"))
+    with pytest.raises(DBAPIError, match="dead"):
+        decisions.fail(store, context, "lost", SEALED_AT, GIVEN_UP)
+    assert decisions.status(store, context.id) == "PENDING"
+    assert audit.records(store, context.bot.name) == []
 
 
 def test_what_is_pending_comes_in_the_order_of_its_deadlines(store: Store) -> None:

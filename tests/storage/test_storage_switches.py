@@ -137,6 +137,9 @@ def test_automatic_switches_expire_and_those_of_people_do_not(store: Store) -> N
     [
         "UPDATE switches SET mode = 'paused'",
         "UPDATE switches SET evidence = 'no json'",
+        "UPDATE switches SET set_at = 'yesterday'",
+        "UPDATE switches SET set_at = '2018-02-05T21:00:00'",
+        "UPDATE switches SET expires_at = '?'",
         "DELETE FROM counters",
         "ALTER TABLE switches RENAME TO hidden",
     ],
@@ -148,10 +151,29 @@ def test_what_cannot_be_read_is_not_readable(store: Store, change: str) -> None:
     assert switches.read(store) == Switches(readable=False)
 
 
-def test_a_person_can_release_a_switch_that_cannot_be_read(store: Store) -> None:
+def test_a_moment_that_is_no_text_is_not_readable(lite: Store) -> None:
+    """SQLite keeps bytes as they are in a column of text."""
+    switches.throw(lite, examples.switch())
+    with writing(lite) as conn:
+        conn.execute(text("UPDATE switches SET set_at = x'00'"))
+    assert switches.read(lite) == Switches(readable=False)
+
+
+def test_beside_a_switch_that_cannot_be_read_another_can_be_set(store: Store) -> None:
+    switches.throw(store, examples.switch())
+    with writing(store) as conn:
+        conn.execute(text("UPDATE switches SET set_at = 'yesterday'"))
+    automatic_one = switches.throw(store, automatic())
+    with writing(store) as conn:
+        conn.execute(text("DELETE FROM switches WHERE set_at = 'yesterday'"))
+    assert switches.read(store).latches == (automatic_one,)
+
+
+@pytest.mark.parametrize("change", ["mode = 'paused'", "set_at = 'yesterday'"])
+def test_a_person_can_release_a_switch_that_cannot_be_read(store: Store, change: str) -> None:
     thrown = switches.throw(store, examples.switch())
     with writing(store) as conn:
-        conn.execute(text("UPDATE switches SET mode = 'paused'"))
+        conn.execute(text(f"UPDATE switches SET {change}"))
     assert release(store, thrown.id) == (thrown.id,)
     assert switches.read(store).readable
 
