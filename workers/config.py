@@ -44,7 +44,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     embedded = url.startswith("memory://")
     conf = {
         "broker_url": url,
-        "result_backend": "cache+memory://" if embedded else url,
+        "result_backend": _results(url),
         # Values only, and never a pickle: a message must not be able to run code.
         "task_serializer": "json",
         "result_serializer": "json",
@@ -53,7 +53,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
         "timezone": "America/Chicago",
         "enable_utc": True,
         # Queues are the priority. A misspelt queue is an error, not a black hole.
-        "task_queues": [Queue(n, Exchange(n), n) for n in QUEUES],  # type: ignore[no-untyped-call]
+        "task_queues": [_queue(name, rabbit(url)) for name in QUEUES],
         "task_default_queue": "upkeep",
         "task_create_missing_queues": False,
         "task_routes": {pattern: {"queue": queue} for pattern, queue in ROUTES.items()},
@@ -98,7 +98,45 @@ def configuration(settings: Settings) -> dict[str, Any]:
         return conf | {"broker_transport_options": {"polling_interval": 0.001}}
     # Flower shows what events tell it; they cost 0.9 ms a task, which a decision can spare.
     conf |= {"worker_send_task_events": True, "task_send_sent_event": True}
-    return conf | (_redis() if url.startswith(("redis", "unix")) else {})
+    return conf | (_rabbit(url) if rabbit(url) else _redis() if redis(url) else {})
+
+
+def redis(url: str) -> bool:
+    """Return whether a broker is spoken to as Redis is."""
+    return url.startswith(("redis", "unix"))
+
+
+def rabbit(url: str) -> bool:
+    """Return whether a broker is spoken to as RabbitMQ is, in AMQP 0-9-1."""
+    return url.startswith(("amqp:", "amqps:", "pyamqp:"))
+
+
+def _results(url: str) -> str:
+    if url.startswith("memory://"):
+        return "cache+memory://"
+    # RabbitMQ keeps nothing under a key: an answer goes to whoever asked, and only while it lives.
+    # Who asks is `omega doctor`; what a task came to is in the record, whoever sent it.
+    return "rpc://" if rabbit(url) else url
+
+
+def _queue(name: str, replicated: bool) -> Queue:
+    if not replicated:
+        return Queue(name, Exchange(name), name)  # type: ignore[no-untyped-call]
+    arguments = {
+        # On disk and on most of a cluster's nodes before it counts as sent. A classic queue goes
+        # with its node.
+        "x-queue-type": "quorum",
+        # Given back so often, a message is dropped: RabbitMQ 4 does so anyway, 3 would go on for
+        # ever. What is still due is then published again by the record, which counts by itself.
+        "x-delivery-limit": 20,
+        # Acknowledged late, a training is on its way for as long as it takes, and after half an
+        # hour RabbitMQ closes the channel. Heeded from 3.12 on; before, `rabbitmq.conf` says it.
+        "x-consumer-timeout": 1000 * VISIBLE,
+    }
+    # A message that is to come later goes round by queues that hold it for 1, 2, 4 ... seconds, and
+    # finds its way back by the end of its routing key: that takes a topic.
+    exchange = Exchange(name, type="topic")  # type: ignore[no-untyped-call]
+    return Queue(name, exchange, name, queue_arguments=arguments)  # type: ignore[no-untyped-call]
 
 
 def _redis() -> dict[str, Any]:
@@ -117,4 +155,26 @@ def _redis() -> dict[str, Any]:
         # The record is in the database; a result that cannot be kept must not fail a task.
         "result_backend_always_retry": True,
         "result_backend_max_retries": 10,
+    }
+
+
+def _rabbit(url: str) -> dict[str, Any]:
+    # What is not confirmed was not sent: without, a message to a node that dies is lost in silence.
+    # A node that hangs, or takes no messages since its disk or memory is full, confirms none and is
+    # given up after 5 s.
+    sending = {"confirm_publish": True, "read_timeout": 5, "write_timeout": 5}
+    # The certificate has to be good by default, but for whom is asked only where a name is given;
+    # None stands for the host of the URL.
+    tls = {"broker_use_ssl": {"server_hostname": None}} if "amqps" in url.split(":")[0] else {}
+    return tls | {
+        "broker_transport": "workers.transport:Rabbit",
+        "broker_transport_options": sending,
+        "broker_connection_timeout": 3,
+        # A worker that waits hears from a node that hangs by its silence: after two of these.
+        "broker_heartbeat": 10,
+        # Retries that come later are held by the broker, replicated as everything else: held by a
+        # worker, each takes the place of a message it could work on, for there is one at a time.
+        "broker_native_delayed_delivery_queue_type": "quorum",
+        # Quorum queues know no limit for a channel, only one for each consumer.
+        "worker_detect_quorum_queues": True,
     }

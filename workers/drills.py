@@ -56,7 +56,10 @@ class Stage:
             raise Refused("this drill breaks a running fleet: start one with `omega up`")
         pids: dict[str, int] = told["pids"]
         if role not in pids:
-            raise Refused(f"`omega up` did not start the {role}: play this drill where it runs")
+            raise Refused(
+                f"`omega up` did not start the {role}, and a drill kills only what it can start "
+                "again: break it where it runs, with `omega queues --watch` beside it"
+            )
         return pids[role]
 
     def ask(self, n: int = MANY) -> list[Context]:

@@ -19,6 +19,8 @@ from kombu.exceptions import OperationalError
 from domain.errors import Transient
 from domain.settings import Settings
 from workers.app import create
+from workers.config import rabbit
+from workers.lifecycle import declared
 
 log = logging.getLogger("omega.embedded")
 
@@ -76,7 +78,7 @@ def client(settings: Settings, queue: str) -> Iterator[Celery]:
             yield application
         return
     with create(settings) as application:
-        application.conf.update(_impatient(application.conf.broker_transport_options))
+        application.conf.update(_impatient(settings.broker_url, application))
         application.set_current()
         try:
             yield application
@@ -85,11 +87,15 @@ def client(settings: Settings, queue: str) -> Iterator[Celery]:
             raise Transient(why) from error
 
 
-def _impatient(options: dict[str, Any]) -> dict[str, Any]:
+def _impatient(url: str, application: Celery) -> dict[str, Any]:
     """Return the settings of a person's client, who is told within seconds that a broker hangs."""
+    if rabbit(url):
+        waits: dict[str, Any] = {"read_timeout": PATIENCE, "write_timeout": PATIENCE}
+    else:
+        waits = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "max_retries": 0}
     return {
-        "broker_transport_options": options
-        | {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "max_retries": 0},
+        "broker_transport_options": application.conf.broker_transport_options | waits,
+        "broker_connection_timeout": PATIENCE,
         "task_publish_retry": False,
     }
 
@@ -108,6 +114,9 @@ def _worker(settings: Settings, queue: str) -> Iterator[None]:
         without_mingle=True,
         without_gossip=True,
     )
+
+    if rabbit(settings.broker_url):
+        declared(application)
 
     def work() -> None:
         # the next hop of a chain is sent by the application that is current in this thread

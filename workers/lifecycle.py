@@ -3,20 +3,25 @@
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from amqp.exceptions import PreconditionFailed
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from celery import Celery
 from celery.signals import (
+    celeryd_after_setup,
     celeryd_init,
     setup_logging,
     task_failure,
     worker_process_init,
     worker_process_shutdown,
 )
+from kombu.exceptions import OperationalError
 
 from domain.clock import Clock, WallClock
+from domain.errors import SettingsError
 from domain.settings import Settings, load
 from domain.values import Env
 from market.feeds.base import Feed
@@ -25,7 +30,7 @@ from orchestrator import playback
 from orchestrator.desk import JOBS, TRAIN, Desk
 from storage import dead, jobs
 from storage.engine import connect
-from workers.config import POOLS
+from workers.config import POOLS, rabbit
 
 THREADS = "OMP_NUM_THREADS"
 """Set before numpy is imported: one thread each, or a child that trains after a fork hangs."""
@@ -104,6 +109,38 @@ def suit(conf: Any = None, options: dict[str, Any] | None = None, **_: Any) -> N
         yield_to_decisions()
 
 
+@celeryd_after_setup.connect
+def declare(instance: Any = None, **_: Any) -> None:
+    """Have every queue before a worker begins; where the broker is away, what it says then stands.
+
+    By RabbitMQ a worker binds all queues, not only its own, to what holds messages back, and says
+    that nothing will be held back when another's is not there yet.
+    """
+    if instance is not None and rabbit(instance.app.conf.broker_url):
+        with suppress(OperationalError, OSError):
+            declared(instance.app)
+
+
+def declared(application: Celery) -> None:
+    """Declare every queue of an application, whose broker is a RabbitMQ.
+
+    Raises
+    ------
+    OperationalError, OSError
+        The broker does not answer.
+    SettingsError
+        A queue of that name is there and is no quorum queue of ours.
+    """
+    with application.connection_for_write() as connection:
+        connection.ensure_connection(max_retries=1, interval_start=0)
+        for queue in application.amqp.queues.values():
+            try:
+                queue.bind(connection.default_channel).declare()
+            except PreconditionFailed as error:
+                why = f"{error.reply_text}: delete it, or name another virtual host in the URL"
+                raise SettingsError(why) from error
+
+
 def yield_to_decisions() -> None:
     """Keep this process out of the way of decisions.
 
@@ -135,6 +172,22 @@ def start(**_: Any) -> None:
     desks.bind(open_desk(settings))
 
 
+def through(request: Any) -> str:
+    """Return the queue that a task came through, empty if it came through none.
+
+    By RabbitMQ the routing key of one that was held back for a while begins with for how long.
+
+    Examples
+    --------
+    >>> from types import SimpleNamespace as Request
+    >>> through(Request(delivery_info={"routing_key": "0.0.1.0.1.upkeep"}))
+    'upkeep'
+    >>> through(Request(delivery_info=None))
+    ''
+    """
+    return str((request.delivery_info or {}).get("routing_key") or "").rpartition(".")[2]
+
+
 @task_failure.connect
 def bury(
     sender: Any = None,
@@ -156,7 +209,7 @@ def bury(
     store = desks.desk().store if desks.bound() else connect(settings)
     error = f"{type(exception).__name__}: {exception}"
     payload = {"args": list(args or ()), "kwargs": dict(kwargs or {})}
-    queue = (sender.request.delivery_info or {}).get("routing_key") or "upkeep"
+    queue = through(sender.request) or "upkeep"
     attempts = 1 + (sender.request.retries or 0)
     dead.bury(store, sender.name, queue, payload, error, attempts, WallClock().now())
     if not desks.bound():

@@ -40,6 +40,7 @@ from storage.engine import Store
 from workers import roles
 from workers.config import QUEUES
 from workers.lifecycle import MEASURED as FOLDER
+from workers.lifecycle import through
 
 if TYPE_CHECKING:
     import prometheus_client
@@ -151,7 +152,7 @@ def started(task_id: str = "", task: Task | None = None, **_: Any) -> None:
         return
     # What is tried again later is sent at once and waits on purpose until it is due.
     since = max(datetime.fromisoformat(at) for at in (sent, task.request.eta) if at)
-    queue = (task.request.delivery_info or {}).get("routing_key") or ""
+    queue = through(task.request)
     wait = (WallClock().now() - since).total_seconds()
     meters().waits.labels(queue).observe(max(wait, 0.0))
 

@@ -7,6 +7,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import NamedTuple
 
+from amqp.exceptions import AMQPError
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
@@ -80,6 +81,6 @@ def answers(url: str, timeout: float = 1.0) -> bool:
     try:
         with Connection(url, connect_timeout=timeout) as connection:  # type: ignore[no-untyped-call]
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=timeout)
-    except (OperationalError, OSError):
+    except (OperationalError, OSError, AMQPError):
         return False
     return True

@@ -14,7 +14,8 @@ from domain.values import Env
 from storage import engine, home, switches, tables
 from workers import roles, servers, supervise, watch
 from workers.app import create
-from workers.config import CORES, QUEUES
+from workers.config import CORES, QUEUES, rabbit
+from workers.lifecycle import declared
 from workers.supervise import Fleet, Role, Say
 
 READY = 60.0
@@ -92,6 +93,9 @@ def _start(
         f"the broker {chosen.url} did not answer",
         fleet.look,
     )
+    client = create(settings.model_copy(update={"broker_url": chosen.url}))
+    if rabbit(chosen.url):
+        declared(client)
     for queue in QUEUES:
         threads = {"OMP_NUM_THREADS": str(max(1, CORES // pools.get(queue, 1)))}
         more = threads if queue == "training" else {"OMP_NUM_THREADS": "1"}
@@ -100,7 +104,6 @@ def _start(
     port, auth = servers.free_port(), f"omega:{secrets.token_urlsafe(9)}"
     fleet.add(Role("beat", roles.beat(), environ))
     fleet.add(Role("flower", roles.flower(port), {**environ, roles.AUTH: auth}))
-    client = create(settings.model_copy(update={"broker_url": chosen.url}))
     supervise.until(
         lambda: watch.answering(client) >= {roles.node(queue) for queue in QUEUES},
         READY,

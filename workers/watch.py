@@ -3,7 +3,9 @@
 from datetime import datetime
 from typing import Any
 
+from amqp.exceptions import NotFound
 from celery import Celery
+from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from domain.errors import Transient
@@ -12,7 +14,7 @@ from orchestrator.pulse import Pulse, newest
 from storage import dead, decisions, engine, lease
 from storage.engine import Store
 from workers.app import create
-from workers.config import QUEUES
+from workers.config import QUEUES, redis
 
 PATIENCE = 1.0
 """Seconds that a worker has to answer."""
@@ -63,22 +65,36 @@ def _depths(settings: Settings) -> tuple[dict[str, int | None], int | None]:
 
 
 def depths(client: Celery) -> tuple[dict[str, int | None], int | None]:
-    """Return how many messages wait in each queue, and how many were taken and are not done."""
+    """Return how many messages wait in each queue, and how many were taken and are not done.
+
+    None is what cannot be known: by AMQP, how many were taken, and what a queue holds that no
+    worker has declared yet.
+
+    Raises
+    ------
+    Transient
+        The broker does not answer, or does not let us in.
+    """
     url = client.conf.broker_url
     try:
         with client.connection_for_read() as connection:
             connection.ensure_connection(max_retries=1, interval_start=0, timeout=PATIENCE)
-            channel = connection.default_channel
-            if url.startswith(("redis", "unix")):
+            if redis(url):
                 # An empty list is no key, so here a queue that is empty cannot be declared.
-                redis = channel.client
-                return {n: redis.llen(n) for n in QUEUES}, redis.zcard("unacked_index")
-            return {
-                name: channel.queue_declare(queue=name, passive=True).message_count
-                for name in QUEUES
-            }, None
+                server = connection.default_channel.client
+                return {n: server.llen(n) for n in QUEUES}, server.zcard("unacked_index")
+            return {name: _declared(connection, name) for name in QUEUES}, None
     except (OperationalError, OSError) as error:
         raise Transient(f"the broker {url} does not answer: {error}") from error
+
+
+def _declared(connection: Connection, name: str) -> int | None:
+    """Return how many messages are ready in a queue; None if there is none of that name."""
+    with connection.channel() as channel:  # type: ignore[no-untyped-call]
+        try:
+            return int(channel.queue_declare(queue=name, passive=True).message_count)
+        except NotFound:  # the server has closed the channel, so each queue is asked in its own
+            return None
 
 
 def roles(settings: Settings, store: Store, at: datetime) -> dict[str, dict[str, Any]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 from celery.exceptions import QueueNotFound
+from celery.utils.quorum_queues import detect_quorum_queues
 from kombu.exceptions import ContentDisallowed
 from kombu.serialization import dumps, loads
 
@@ -184,6 +185,31 @@ def test_without_a_server_the_broker_is_in_memory_and_is_polled_quickly() -> Non
     server = configuration(Settings(broker_url="redis://localhost:1/0"))
     assert server["result_backend"] == server["broker_url"] == "redis://localhost:1/0"
     assert "polling_interval" not in server["broker_transport_options"]
+
+
+def test_rabbitmq_keeps_messages_in_quorum_queues_and_confirms_what_it_was_sent() -> None:
+    with create(Settings(broker_url="amqp://localhost:1//")) as app:
+        found = app.amqp.queues
+        assert set(found) == set(QUEUES)
+        for name in QUEUES:
+            assert found[name].queue_arguments["x-queue-type"] == "quorum"
+            # Held back by the broker, a message finds its way back only through a topic.
+            assert found[name].exchange.type == "topic"
+            longest = max(one["time_limit"] for one in app.conf.task_annotations.values())
+            assert found[name].queue_arguments["x-consumer-timeout"] > 1000 * longest
+        assert detect_quorum_queues(app, "amqp") == (True, "decision")
+        assert app.conf.broker_transport_options["confirm_publish"] is True
+        assert app.conf.result_backend == "rpc://"
+        assert not app.conf.broker_use_ssl
+        assert set(app.conf.broker_transport_options).isdisjoint({"visibility_timeout"})
+
+
+def test_over_tls_the_host_of_the_url_is_whom_the_certificate_must_name() -> None:
+    with create(Settings(broker_url="amqps://broker.example:1//")) as app:
+        assert app.conf.broker_use_ssl == {"server_hostname": None}
+        with app.connection_for_write() as connection:
+            assert connection.transport.default_ssl_port == 5671
+            assert connection.ssl == {"server_hostname": None}
 
 
 def test_two_applications_share_nothing_but_their_tasks() -> None:
