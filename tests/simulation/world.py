@@ -437,13 +437,12 @@ class World:
 
         def meanwhile() -> None:
             left = iter(drawn)
-            # Nothing breaks within what breaks in: of the first two that are drawn, the first
-            # chooses a process, and 0 from four means that no fault is due.
             self._meanwhile(name, lambda n: next(left, 0) % n)
 
         return Fault(kind, draw(5), meanwhile)
 
     def _meanwhile(self, name: str, draw: Draw) -> None:
+        """Let another process come in between; nothing breaks within that."""
         self._calm = True
         try:
             self.steps[name](draw)
