@@ -98,10 +98,16 @@ def _equal(conn: Connection, switch: Switch) -> Switch | None:
 
 
 def find(store: Store, scope: Scope, target: str = "*") -> tuple[int, ...]:
-    """Return the ids of the switches set for one target, for `release`."""
-    return tuple(
-        latch.id for latch in read(store).latches if latch.scope is scope and latch.target == target
+    """Return the ids of the switches set for one target, for `release`.
+
+    Also of those that cannot be read: a person must be able to release what halts everything.
+    """
+    table = tables.switches
+    query = select(table.c.id).where(
+        table.c.scope == scope.value, table.c.target == target, table.c.released_at.is_(None)
     )
+    with reading(store) as conn:
+        return tuple(conn.scalars(query.order_by(table.c.id)))
 
 
 def release(

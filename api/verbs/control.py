@@ -86,12 +86,13 @@ def resume(  # noqa: PLR0913 -- options
     by, at = who or opening.login(), opening.now()
     with opening.store(ctx) as store:
         seen = switches.read(store)
-        ids = [s.id for s in seen.latches if s.scope is scope and s.target == target]
+        ids = switches.find(store, scope, target)
+        revision = seen.revision if seen.readable else None
         if not ids and scope is not Scope.BOT:
             raise Refused(f"no switch is set for {_over(scope, target)}; `omega status` shows them")
         if not dry_run:
             if ids:
-                switches.release(store, ids, by, reason, human=True, at=at, revision=seen.revision)
+                switches.release(store, ids, by, reason, human=True, at=at, revision=revision)
             if scope is Scope.BOT:
                 books.acknowledge(store, find(target), by, reason, at)
         left = [s for s in switches.read(store).latches if s.id not in ids]

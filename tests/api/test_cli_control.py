@@ -72,6 +72,15 @@ def test_resume_releases_and_the_layers_are_asked_again(omega) -> None:
     assert '"reason":"over"' in released[0]
 
 
+def test_a_switch_that_cannot_be_read_halts_everything_until_a_person_releases_it(omega) -> None:
+    omega("kill", "--bot", "fortress", "--reason", "drill")
+    omega.sql("UPDATE switches SET set_at = 'yesterday'")
+    assert omega("decide", "samson", "--inline", "--json").json["code"] == "KILLED"
+    said = omega("resume", "--bot", "fortress", "--reason", "a broken row", "--json")
+    assert (said.code, len(said.json["released"])) == (0, 1), said.err
+    assert omega("decide", "samson", "--inline", "--json").json["code"] != "KILLED"
+
+
 @pytest.fixture
 def drawn_down(omega) -> Account:
     """FORTRESS a third below its peak, and the latch that the sweep threw for it."""
