@@ -75,10 +75,12 @@ def test_resume_releases_and_the_layers_are_asked_again(omega) -> None:
 def test_a_switch_that_cannot_be_read_halts_everything_until_a_person_releases_it(omega) -> None:
     omega("kill", "--bot", "fortress", "--reason", "drill")
     omega.sql("UPDATE switches SET set_at = 'yesterday'")
-    assert omega("decide", "samson", "--inline", "--json").json["code"] == "KILLED"
+    stopped = omega("decide", "samson", "--inline", "--json").json
+    assert stopped["code"] == "SWITCHES_UNREADABLE"
     said = omega("resume", "--bot", "fortress", "--reason", "a broken row", "--json")
     assert (said.code, len(said.json["released"])) == (0, 1), said.err
-    assert omega("decide", "samson", "--inline", "--json").json["code"] != "KILLED"
+    again = omega("decide", "samson", "--inline", "--json").json
+    assert again["code"] != stopped["code"]
 
 
 @pytest.fixture
