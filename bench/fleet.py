@@ -65,9 +65,7 @@ def broker(settings: Settings) -> Iterator[Settings]:
 
 
 @contextmanager
-def workers(
-    settings: Settings, processes: int, include: str = "bench.bare"
-) -> Iterator[Celery]:
+def workers(settings: Settings, processes: int, include: str = "bench.bare") -> Iterator[Celery]:
     """Run a decision worker with so many processes, and yield a client.
 
     `include` names a module of this folder that the worker imports as well.
@@ -79,7 +77,8 @@ def workers(
         "OMEGA_FEED": settings.feed,
     }
     command = [*roles.worker("decision", processes, "ERROR"), "-I", include]
-    process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environ, stdout=quiet, stderr=quiet)
     client = create(settings)
     client.set_current()
     try:

@@ -32,24 +32,25 @@ class _Marks:
     began = queued = cpu = 0.0
 
 
-def _queued() -> float:
+def queued() -> float:
+    """Return the seconds that this process could have run and waited for a processor."""
     return int(SCHEDULED.read_text().split()[1]) / 1e9
 
 
 @task_prerun.connect
 def _started(**_: Any) -> None:
-    _Marks.queued, _Marks.cpu, _Marks.began = _queued(), process_time(), perf_counter()
+    _Marks.queued, _Marks.cpu, _Marks.began = queued(), process_time(), perf_counter()
 
 
 @task_postrun.connect
 def _ended(task: Any = None, **_: Any) -> None:
     wall, cpu = perf_counter() - _Marks.began, process_time()
-    waited = max(wall - (cpu - _Marks.cpu) - (_queued() - _Marks.queued), 0.0)
+    waited = max(wall - (cpu - _Marks.cpu) - (queued() - _Marks.queued), 0.0)
     line = f"{task.name} {cpu - _Marks.ended:.9f} {waited:.9f}\n"
     _Marks.ended = cpu
     where = os.environ.get(FILE)
     if where:
-        with open(where, "a") as file:
+        with Path(where).open("a") as file:
             file.write(line)
 
 
