@@ -493,6 +493,7 @@ class Planned(NamedTuple):
 
 
 MOST = 40
+SOME = (1, 2, 4, 10)
 
 
 def planned(measured: Measured) -> Planned:
@@ -601,6 +602,19 @@ def bounds(m: Measured) -> str:
     return ", ".join(f"{name} {rate:,.0f}" for name, rate in told)
 
 
+def more(m: Measured) -> str:
+    """Return how little ever more deciders help, as the lock and the scan stay what they are."""
+    if m.database == "SQLite":
+        return ""
+    batches = -(-m.bots // BATCH)
+    lasts = [
+        simulate(m.times, replace(POD, workers=pods), batches, np.random.default_rng(7)).sealed[-1]
+        for pods in SOME
+    ]
+    shown = ", ".join(f"{last:.1f}" for last in lasts)
+    return f" A slot with {', '.join(map(str, SOME))} deciders takes {shown} s."
+
+
 def told(found: Sequence[Measured], checked_: Sequence[Checked]) -> str:
     """Return the lines of the README."""
     apart = [m for m in found if m.database != "SQLite"]
@@ -608,9 +622,10 @@ def told(found: Sequence[Measured], checked_: Sequence[Checked]) -> str:
     small, large = apart[0], apart[-1]
     slope = (large.context - small.context) / (large.bots - small.bots)
     whole = small.context + slope * (BOTS_IN_ALL - small.bots)
-    at_most = [f"- {m.bots:,} bots, {m.database}: {bounds(m)}." for m in found]
+    at_most = [f"- {m.bots:,} bots, {m.database}: {bounds(m)}.{more(m)}" for m in found]
     machine = f"{CORES} processors, Python {platform.python_version()}"
     others = np.mean([one.others for one in checked_])
+    wanting = np.mean([m.wanting for m in found])
     return "\n".join(
         [
             services(found),
@@ -628,7 +643,9 @@ def told(found: Sequence[Measured], checked_: Sequence[Checked]) -> str:
             f"position that its desk holds: on one desk of {BOTS_IN_ALL:,} it would have "
             f"{whole / MB:.1f} MB, and a scan {whole * BOTS_IN_ALL / GB:.0f} GB.",
             "",
-            f"One run of `make scaling`: {machine}, of which others used {others:.1f}. Means.",
+            f"One run of `make scaling`: {machine}, of which others used {others:.1f}. Means. "
+            f"Of the drafts {100 * wanting:.0f} % asked for admission, so nearly every batch took "
+            "the lock.",
         ]
     )
 

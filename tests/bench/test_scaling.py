@@ -1,10 +1,12 @@
 """What `make scaling` reads and tells."""
 
 import os
+import re
 import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -52,9 +54,9 @@ def test_what_a_task_waits_for_is_told_apart_from_what_it_computes(
 ) -> None:
     file = tmp_path / "metered"
     monkeypatch.setenv(meter.FILE, str(file))
-    waits.apply(args=(0.2,))
-    waits.apply(args=(0.0,))
-    long, short = meter.read(file)
+    for seconds in (0.0, 0.2, 0.0):  # of the first one is all that this process did before
+        waits.apply(args=(seconds,))
+    _, long, short = meter.read(file)
     assert long.task == short.task == "bench.test_waits"
     assert long.waited > 0.15 > long.cpu
     assert short.waited < long.waited
@@ -100,6 +102,17 @@ def test_a_lock_that_takes_too_long_is_helped_by_no_number_of_deciders() -> None
     assert plan.late
     [line] = scaling.plans([plan]).splitlines()[2:]
     assert f"more than {scaling.MOST}" in line
+
+
+def test_more_deciders_help_ever_less_down_to_the_scan_and_the_lock() -> None:
+    desk = measured(hop=0.1, seal=0.05)
+    numbers = re.findall(r"\d+\.\d", scaling.more(desk))
+    lasts = [float(number) for number in numbers]
+    assert len(lasts) == len(scaling.SOME)
+    assert lasts == sorted(lasts, reverse=True)
+    scanned, locked = 40 * 0.05, 40 * 0.05
+    assert lasts[0] > lasts[-1] >= scanned + locked
+    assert scaling.more(replace(desk, database="SQLite")) == ""
 
 
 def test_the_tables_have_the_rows_and_columns_that_are_named() -> None:
