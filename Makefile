@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run up test check bench docs lock clean
+.PHONY: help install run up test check bench scaling docs lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -41,6 +41,9 @@ check: .venv/.dev               ## lint, types, import contracts
 
 bench: .venv/.dev               ## the table of numbers that the README shows
 	$(BIN)/python -m bench
+
+scaling: .venv/.dev             ## what a decision takes, and what 10,000 bots would: what the README shows
+	$(BIN)/python -m bench.scaling
 
 docs: .venv/.dev                ## write the README's tables anew from the code
 	$(BIN)/python -m bench.tables

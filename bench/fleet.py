@@ -65,15 +65,20 @@ def broker(settings: Settings) -> Iterator[Settings]:
 
 
 @contextmanager
-def workers(settings: Settings, processes: int) -> Iterator[Celery]:
-    """Run a decision worker with so many processes, and yield a client."""
+def workers(settings: Settings, processes: int, include: str = "bench.bare") -> Iterator[Celery]:
+    """Run a decision worker with so many processes, and yield a client.
+
+    `include` names a module of this folder that the worker imports as well.
+    """
     environ = {k: v for k, v in os.environ.items() if not k.startswith("OMEGA_")} | {
         "OMEGA_HOME": str(settings.home.resolve()),
         "OMEGA_BROKER_URL": settings.broker_url,
+        "OMEGA_DATABASE_URL": settings.database,
         "OMEGA_FEED": settings.feed,
     }
-    command = [*roles.worker("decision", processes, "ERROR"), "-I", "bench.bare"]
-    process = subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL)
+    command = [*roles.worker("decision", processes, "ERROR"), "-I", include]
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(command, env=environ, stdout=quiet, stderr=quiet)
     client = create(settings)
     client.set_current()
     try:

@@ -17,3 +17,34 @@ NAMES = (
     *(CANVAS, CANVASES, SCALED),
 )
 """Every row, in the order of the table."""
+
+GATHER = "scan: gathered and frozen"
+PEND = "scan: written down as pending"
+PUBLISH = "scan: published"
+HOPS = tuple(f"`decision.{step}`" for step in ("safety", "inference", "advisor", "limits"))
+MAIN = "the worker's main process"
+BROKER = "Redis"
+SERVER = "PostgreSQL"
+WRITES = "KB of its write-ahead log"
+LOCK = "ms that a batch of 25 has the lock"
+COMMANDS = "commands of Redis"
+TRAFFIC = "KB that Redis reads, and sends"
+WAITING = "KB in Redis while it waits"
+CONTEXT = "KB of a context"
+RECORD = "KB of the record, as it is kept"
+
+SERVICES = (
+    *(GATHER, PEND, PUBLISH, *HOPS, MAIN, BROKER, SERVER, WRITES),
+    *(LOCK, COMMANDS, TRAFFIC, WAITING, CONTEXT, RECORD),
+)
+"""Every row of what a decision takes, as `make scaling` prints it."""
+CHECKS = (
+    "1,000 decisions at once, processes",
+    *("model: median, last, s", "measured: median, last, s", "measured / model"),
+    *("model: processors, s", "measured: processors, s", "processors that others used"),
+)
+PLANS = (
+    *("desks x bots", "deciders: a desk, all", "scan, s", "sealed: median, p99, last, s"),
+    *("children busy", "lock busy", "database busy", "a desk's Redis"),
+    "GB a session: a desk, all",
+)

@@ -47,7 +47,8 @@ def checkpoint() -> None:
 @shared_task(name="upkeep.backup", ignore_result=True, live=True, **DAILY)
 def backup() -> None:
     """Keep a whole copy of a SQLite database beside it. A replay keeps one at its end."""
-    backups.backup(desk().store)
+    if desk().store.file is not None:  # PostgreSQL is backed up by its own means
+        backups.backup(desk().store)
 
 
 @shared_task(name="upkeep.pulse", bind=True, ignore_result=True, live=True)

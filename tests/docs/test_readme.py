@@ -121,6 +121,18 @@ def test_the_bench_table_has_the_rows_that_are_measured() -> None:
     assert tuple(shown[2:]) == rows.NAMES
 
 
+def test_the_scaling_tables_are_those_that_are_measured() -> None:
+    block = re.search(r"<!-- scaling -->\n(.*?)<!-- /scaling -->", README, re.DOTALL)
+    assert block
+    found = [text.splitlines() for text in re.findall(r"(?:^\|.*\n)+", block[1], re.M)]
+    cells = [[[cell.strip() for cell in row.split("|")[1:-1]] for row in one] for one in found]
+    services, checks, plans = cells
+    assert tuple(row[0] for row in services[2:]) == rows.SERVICES
+    assert tuple(checks[0]) == rows.CHECKS
+    assert tuple(plans[0]) == rows.PLANS
+    assert {len(row) for row in plans} == {len(rows.PLANS)}
+
+
 @EVERY
 def test_every_link_leads_to_a_file(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from domain.clock import VirtualClock
 from domain.errors import IntegrityError, Refused
 from domain.settings import Settings
+from domain.values import Env
 from storage import audit, backup, decisions, engine
 from storage.engine import Store
+from tasks import upkeep
 from tests.storage.made import AT, DAY, anything, hold, want
+from workers.lifecycle import bound, open_desk
 
 
 def lose(store: Store) -> Settings:
@@ -119,3 +123,11 @@ def test_postgresql_has_tools_of_its_own(store: Store, settings: Settings, tmp_p
         backup.backup(store)
     with pytest.raises(Refused, match="tools of PostgreSQL"):
         backup.restore(settings, AT)
+
+
+def test_every_night_a_copy_is_kept_of_what_we_back_up_and_postgresql_is_left_alone(
+    settings: Settings,
+) -> None:
+    with bound(open_desk(settings, VirtualClock(AT), Env.REPLAY)) as desk:
+        upkeep.backup()
+        assert backup.place(settings).exists() is (desk.store.file is not None)
