@@ -1,6 +1,7 @@
 """Settings: the environment (`OMEGA_*`) over `omega.toml` over defaults, validated once."""
 
 import os
+import re
 import tomllib
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
@@ -12,6 +13,25 @@ from pydantic import BaseModel, Field, ValidationError
 from domain.book import Costs, Limits
 from domain.errors import SettingsError
 from domain.values import Value
+
+# To the last @ of the word: a password may hold one, and too much masked is better than too little.
+_PASSWORD = re.compile(r"(://[^\s:/@]*:)\S*@")
+_QUERY = re.compile(r"([?&]password=)[^&\s'\"]+")
+
+
+def shown(text: str) -> str:
+    """Return a text as it may be seen: without the passwords of the URLs in it.
+
+    Examples
+    --------
+    >>> shown("postgresql://desk:s3cr@t@host/omega does not answer")
+    'postgresql://desk:***@host/omega does not answer'
+    >>> shown("redis://host:6379/0?password=x&db=1")
+    'redis://host:6379/0?password=***&db=1'
+    """
+    if "://" not in text:
+        return text
+    return _QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", text))
 
 
 class Settings(Value):

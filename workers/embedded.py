@@ -17,7 +17,7 @@ from celery.worker import WorkController, state
 from kombu.exceptions import OperationalError
 
 from domain.errors import Transient
-from domain.settings import Settings
+from domain.settings import Settings, shown
 from workers.app import create
 from workers.config import rabbit
 from workers.lifecycle import declared
@@ -83,7 +83,7 @@ def client(settings: Settings, queue: str) -> Iterator[Celery]:
         try:
             yield application
         except OperationalError as error:
-            why = f"the broker {settings.broker_url} does not answer: {error}"
+            why = shown(f"the broker {settings.broker_url} does not answer: {error}")
             raise Transient(why) from error
 
 

@@ -6,7 +6,6 @@ and the ids of the decisions it is about.
 
 import logging
 import os
-import re
 import sys
 from logging.handlers import WatchedFileHandler
 from types import TracebackType
@@ -20,15 +19,13 @@ from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
+from domain.settings import shown
+
 ROLE = "DESK_ROLE"
 """Variable in which a worker leaves its role for its children: a spawned one knows nothing else."""
 
 FIRST = ("time", "level", "logger", "event", "role", "task", "task_id")
 """What every line begins with."""
-
-# To the last @ of the word: a password may hold one, and too much masked is better than too little.
-_PASSWORD = re.compile(r"(://[^\s:/@]*:)\S*@")
-_QUERY = re.compile(r"([?&]password=)[^&\s'\"]+")
 
 
 def configure(role: str, level: int | str, file: str | None = None) -> None:
@@ -126,19 +123,8 @@ def masked(_: object, __: str, event: EventDict) -> EventDict:
 
 
 def _masked(value: Any) -> Any:
-    """Return a value without passwords.
-
-    Examples
-    --------
-    >>> _masked(["postgresql://desk:s3cr@t@host/omega", 5])
-    ['postgresql://desk:***@host/omega', 5]
-    >>> _masked("redis://host:6379/0?password=x&db=1")
-    'redis://host:6379/0?password=***&db=1'
-    """
     if isinstance(value, str):
-        if "://" not in value:
-            return value
-        return _QUERY.sub(r"\1***", _PASSWORD.sub(r"\1***@", value))
+        return shown(value)
     if isinstance(value, dict):
         return {key: _masked(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

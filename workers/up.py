@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from domain.settings import Settings
+from domain.settings import Settings, shown
 from domain.values import Env
 from storage import engine, home, switches, tables
 from workers import roles, servers, supervise, watch
@@ -90,7 +90,7 @@ def _start(
     supervise.until(
         lambda: servers.answers(chosen.url),
         READY,
-        f"the broker {chosen.url} did not answer",
+        f"the broker {shown(chosen.url)} did not answer",
         fleet.look,
     )
     client = create(settings.model_copy(update={"broker_url": chosen.url}))
@@ -119,9 +119,9 @@ def _start(
     fleet.changed = tell
     tell()
     return Up(
-        broker=chosen.url,
+        broker=shown(chosen.url),
         broker_named=chosen.named,
-        database=settings.database,
+        database=shown(settings.database),
         feed=settings.feed,
         pace=settings.pace if settings.feed == "playback" else None,
         flower=f"http://127.0.0.1:{port}",

@@ -108,9 +108,11 @@ def _python(_: Patient) -> str:
 
 
 def _settings(patient: Patient) -> str:
+    from domain.settings import shown
+
     patient.settings = opening.settings(patient.ctx)
     chosen = patient.settings
-    return f"feed {chosen.feed}, broker {chosen.broker_url}, seed {chosen.seed}"
+    return f"feed {chosen.feed}, broker {shown(chosen.broker_url)}, seed {chosen.seed}"
 
 
 def _needs_settings(patient: Patient) -> "Settings":
@@ -252,6 +254,7 @@ def _broker(patient: Patient) -> str:
     """Send a message through a real worker on the broker and wait for it to come back."""
     from celery.exceptions import TimeoutError as Late
 
+    from domain.settings import shown
     from workers import embedded
 
     desk = _needs_desk(patient)
@@ -262,11 +265,11 @@ def _broker(patient: Patient) -> str:
             sent.get(timeout=TRIP, interval=0.002, disable_sync_subtasks=False)
         except Late as error:
             raise Unwell(
-                f"no answer through {desk.settings.broker_url} within {TRIP:.0f} s",
+                f"no answer through {shown(desk.settings.broker_url)} within {TRIP:.0f} s",
                 "see OMEGA_BROKER_URL; memory:// needs no server",
             ) from error
         took = perf_counter() - began
-    return f"{desk.settings.broker_url} there and back in {1000 * took:.0f} ms"
+    return f"{shown(desk.settings.broker_url)} there and back in {1000 * took:.0f} ms"
 
 
 CHECKS: dict[str, Callable[[Patient], str]] = {

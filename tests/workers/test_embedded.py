@@ -10,6 +10,7 @@ import pytest
 
 from domain.decision import Draft, OmegaDecision, Reason
 from domain.errors import Transient
+from domain.settings import Settings
 from orchestrator import canvas
 from orchestrator.desk import LOST, Desk
 from storage import decisions
@@ -138,3 +139,12 @@ def test_a_body_that_raises_still_stops_the_workers(desk: Desk) -> None:
     ):
         raise RuntimeError("in the body")
     assert omega_threads() == []
+
+
+def test_who_is_told_of_a_broker_is_not_told_its_password(tmp_path: Path) -> None:
+    url = "redis://:s3cret@127.0.0.1:1/0"
+    settings = Settings(home=tmp_path, broker_url=url)
+    with pytest.raises(Transient) as told, embedded.client(settings, "decision") as app:
+        app.send_task("upkeep.checkpoint", ignore_result=True)
+    assert "redis://:***@127.0.0.1:1/0 does not answer" in str(told.value)
+    assert "s3cret" not in str(told.value)
