@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import date, timedelta
+from functools import partial
 from itertools import count
 from time import monotonic, perf_counter
 from typing import Any
@@ -146,7 +147,8 @@ def taken(chains: Sequence[Signature]) -> float:
 
 def latencies(ask: Asking, n: int) -> dict[str, np.ndarray]:
     """Return milliseconds of each kind, sent in turn."""
-    kinds = {"bare": bare, "canvas": canvas.decisions, "fused": canvas.fused}
+    awaited = partial(canvas.decisions, awaited=True)
+    kinds = {"bare": bare, "canvas": awaited, "fused": canvas.fused}
     found: dict[str, list[float]] = {kind: [] for kind in kinds}
     for _ in range(ROUNDS + ROUNDS // 10):
         for kind, make in kinds.items():
@@ -167,9 +169,9 @@ def compared(found: dict[str, np.ndarray], n: int, row: str) -> Row:
 def rate(settings: Settings, ask: Asking, processes: int) -> float:
     """Return decisions a second, sent as fast as they go and waited for in the record."""
     with workers(settings, processes):
-        taken(canvas.decisions(ask(canvas.BATCH)))
+        taken(canvas.decisions(ask(canvas.BATCH), awaited=True))
         contexts = ask(LOAD * processes)
-        messages = canvas.decisions(contexts)
+        messages = canvas.decisions(contexts, awaited=True)
         began = perf_counter()
         sent = [message.apply_async() for message in messages]
         for result in sent:
