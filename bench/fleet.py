@@ -16,9 +16,10 @@ from datetime import date, timedelta
 from itertools import count
 from pathlib import Path
 from time import monotonic, perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 from celery import Celery, chain
 from celery.canvas import Signature, signature
 
@@ -40,6 +41,8 @@ PACE = 600.0
 """Seconds per session: its close then lasts for four and a half minutes."""
 ROUNDS = 60
 WAIT = 30.0
+GRACE = 5.0
+"""Seconds that a worker has to end. It has nothing left to do by then."""
 QUIET = subprocess.DEVNULL
 Row = tuple[str, str, str]
 
@@ -72,9 +75,17 @@ def numbers(folder: str) -> list[int]:
     return sorted(int(path.name) for path in Path(folder).iterdir())
 
 
+class Worker(NamedTuple):
+    """Numbers of processes."""
+
+    main: int
+    """The one that was started; the others are its children, or it alone is the worker."""
+    deciding: list[int]
+
+
 @contextmanager
-def started(command: Sequence[str], settings: Settings, processes: int) -> Iterator[list[int]]:
-    """Run a worker, and yield the numbers of its processes that decide once all are there."""
+def started(command: Sequence[str], settings: Settings, processes: int) -> Iterator[Worker]:
+    """Run a worker, and yield it once all its processes that decide are there."""
     with tempfile.TemporaryDirectory() as ready:
         environ = {k: v for k, v in os.environ.items() if not k.startswith("OMEGA_")} | {
             "OMEGA_HOME": str(settings.home.resolve()),
@@ -85,15 +96,28 @@ def started(command: Sequence[str], settings: Settings, processes: int) -> Itera
         process = subprocess.Popen(command, env=environ, stdout=QUIET, stderr=QUIET)
         try:
             until(lambda: len(numbers(ready)) == processes, f"{command[2]} is ready")
-            yield numbers(ready)
+            yield Worker(process.pid, numbers(ready))
         finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait()
+            end(process)
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a worker with all its processes; one that only waits for a message may never see why."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGTERM)
+    try:
+        process.wait(GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    for one in family:
+        if one.is_running():
+            one.kill()
 
 
 @contextmanager
-def workers(settings: Settings, processes: int) -> Iterator[tuple[Celery, list[int]]]:
-    """Run a decision worker with so many processes; yield a client, and their numbers."""
+def workers(settings: Settings, processes: int) -> Iterator[tuple[Celery, Worker]]:
+    """Run a decision worker with so many processes; yield a client with it."""
     command = [*roles.worker("decision", processes, "ERROR"), "-I", "bench.bare"]
     with started(command, settings, processes) as found:
         client = create(settings)
@@ -224,7 +248,9 @@ def shares(found: dict[str, np.ndarray], row: str) -> Row:
     whole = np.median(found["canvas"])
     parts = {step: np.median(found[step]) / whole for step in canvas.STEPS}
     told = ", ".join(f"{step} {share:.0%}" for step, share in parts.items())
-    what = f"of {whole:.1f} ms; {told}, which seals; each hop timed without a queue in turn with it"
+    what = (
+        f"of {whole:.1f} ms; {told} (which seals); each hop timed without a queue, in turn with it"
+    )
     return row, f"{1 - sum(parts.values()):.0%} transport", what
 
 

@@ -16,7 +16,9 @@ from orchestrator.canvas import STEPS, Batch
 
 def broker(url: str = "") -> ListQueueBroker:
     """Return the broker with a task for each hop."""
-    made = ListQueueBroker(url or load().broker_url)
+    # It waits for a message without end. redis-py gives an answer 5 s by default, so a worker that
+    # had nothing to do for that long would die, and be three seconds away.
+    made = ListQueueBroker(url or load().broker_url, socket_timeout=None)
 
     @made.on_event(TaskiqEvents.WORKER_STARTUP)
     async def prepare(_: TaskiqState) -> None:

@@ -38,8 +38,19 @@ class Contender(NamedTuple):
     """A queue with its worker."""
 
     publish: Publish
-    processes: Sequence[int]
-    """Numbers of those that decide."""
+    worker: fleet.Worker
+
+    def spent(self) -> float:
+        """Return the seconds of CPU time that all processes of the worker have taken.
+
+        Raises `SystemExit` if one that decided is gone: a start is no part of a round.
+        """
+        main = psutil.Process(self.worker.main)
+        found = [main, *main.children(recursive=True)]
+        if not {*self.worker.deciding} <= {one.pid for one in found}:
+            raise SystemExit(f"{main.cmdline()} lost a process that decides")
+        times = [one.cpu_times() for one in found]
+        return sum(one.user + one.system for one in times)
 
 
 class Round(NamedTuple):
@@ -47,6 +58,8 @@ class Round(NamedTuple):
 
     rate: float
     """Decisions a second."""
+    cost: float
+    """Milliseconds of CPU time that the worker took for a decision, all its processes together."""
     client: float
     """Share of a core that the client took meanwhile."""
     busy: float
@@ -86,7 +99,9 @@ def peers(settings: Sequence[Settings]) -> dict[str, AbstractContextManager[Cont
     """Return every peer, on the settings that are its own."""
     one, two, three = settings
     dramatiq = "dramatiq -p 1 -t 1 bench.on_dramatiq:broker"
-    taskiq = "taskiq worker --workers 1 --max-async-tasks 1 bench.on_taskiq:broker"
+    taskiq = (
+        "taskiq worker --log-level ERROR --workers 1 --max-async-tasks 1 bench.on_taskiq:broker"
+    )
     rq = f"rq.cli worker {on_rq.QUEUE} -q -S json -w bench.on_rq.Opened -u {three.broker_url}"
     return {
         names.DRAMATIQ: peer(one, dramatiq, on_dramatiq.sending),
@@ -108,22 +123,27 @@ def asked(one: Contender, desk: Desk, ask: fleet.Asking, n: int) -> Round:
     if decisions.waiting(desk.store)[0] != n:
         raise SystemExit("somebody else's decisions are pending; nothing to wait for")
     psutil.cpu_percent()
-    began, spent = perf_counter(), process_time()
+    worker, client, began = one.spent(), process_time(), perf_counter()
     one.publish(contexts)
     fleet.until(lambda: not decisions.waiting(desk.store)[0], "all are sealed", tick=TICK)
     seconds = perf_counter() - began
-    client = (process_time() - spent) / seconds
-    return Round(n / seconds, client, psutil.cpu_percent() / 100)
+    return Round(
+        rate=n / seconds,
+        cost=(one.spent() - worker) / n * 1e3,
+        client=(process_time() - client) / seconds,
+        busy=psutil.cpu_percent() / 100,
+    )
 
 
 def rounds(found: dict[str, Contender], desk: Desk, ask: fleet.Asking) -> dict[str, list[Round]]:
     """Measure them in turn, so that what else the machine does falls on all of them alike."""
     for one in found.values():
-        asked(one, desk, ask, 4 * canvas.BATCH * len(one.processes))
+        asked(one, desk, ask, 4 * canvas.BATCH * len(one.worker.deciding))
     seen: dict[str, list[Round]] = {name: [] for name in found}
-    for _ in range(ROUNDS):
-        for name, one in found.items():
-            seen[name].append(asked(one, desk, ask, LOAD * len(one.processes)))
+    for turn in range(ROUNDS):
+        first = turn % len(found)
+        for name, one in [*found.items()][first:] + [*found.items()][:first]:
+            seen[name].append(asked(one, desk, ask, LOAD * len(one.worker.deciding)))
     return seen
 
 
@@ -134,13 +154,21 @@ def against(settings: Settings, desk: Desk, ask: fleet.Asking) -> list[Row]:
         for name, other in peers([database(settings, n) for n in (1, 2, 3)]).items():
             found[name] = stack.enter_context(other)
         seen = rounds(found, desk, ask)
-    mine = np.array([one.rate for one in seen.pop("ours")])
-    told = []
-    for name, theirs in seen.items():
-        rates = np.array([one.rate for one in theirs])
-        what = f"{np.median(mine):,.0f} decisions/s against {np.median(rates):,.0f}; {HOW[name]}"
-        told.append((name, f"{spread(mine / rates)} its rate", what))
-    return told
+    mine = seen.pop("ours")
+    return [(name, *compared(mine, theirs, HOW[name])) for name, theirs in seen.items()]
+
+
+def compared(mine: Sequence[Round], theirs: Sequence[Round], how: str) -> tuple[str, str]:
+    pairs = list(zip(mine, theirs, strict=True))
+    rates = [one.rate / other.rate for one, other in pairs]
+    costs = [one.cost / other.cost for one, other in pairs]
+    rate, its_rate = (np.median([one.rate for one in of]) for of in (mine, theirs))
+    cost, its_cost = (np.median([one.cost for one in of]) for of in (mine, theirs))
+    return (
+        f"{spread(rates)} its rate, {spread(costs)} its CPU time",
+        f"{rate:,.0f} decisions/s against {its_rate:,.0f}; {cost:.1f} ms of CPU time each, events "
+        f"for Flower included, against {its_cost:.1f}; {how}",
+    )
 
 
 HOW = {
@@ -148,13 +176,13 @@ HOW = {
     names.TASKIQ: "each task sends the next, one process, a Redis list, acknowledged when taken",
     names.RQ: "each job enqueues the next, one `SimpleWorker`, as its `Worker` forks for each hop",
 }
-"""What differs from ours: events for Flower are sent, and a message is acknowledged when taken."""
+"""How each runs. Ours: a chain, one process and its main one, acknowledged when taken."""
 
 
 def scaled(settings: Settings, desk: Desk, ask: fleet.Asking) -> Row:
     """Return what a second process brings, each bound to a core of its own where that can be."""
     with ours(settings, 1) as one, ours(database(settings, 1), 2) as two:
-        pinned = all([pin(one.processes), pin(two.processes)])
+        pinned = all([pin(one.worker.deciding), pin(two.worker.deciding)])
         seen = rounds({"one": one, "two": two}, desk, ask)
     single, double = (np.array([r.rate for r in seen[name]]) for name in ("one", "two"))
     busy = [np.median([r.busy for r in seen[name]]) for name in ("one", "two")]
@@ -182,5 +210,5 @@ def pin(processes: Sequence[int]) -> bool:
     return True
 
 
-def spread(ratios: np.ndarray) -> str:
-    return f"{np.median(ratios):.2f} x ({ratios.min():.2f} to {ratios.max():.2f})"
+def spread(ratios: Sequence[float] | np.ndarray) -> str:
+    return f"{np.median(ratios):.2f} x ({min(ratios):.2f} to {max(ratios):.2f})"
