@@ -24,6 +24,10 @@ install: .venv/.core            ## make .venv and install from the hash-pinned l
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
+.venv/.bench: requirements/bench.txt .venv/.dev
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
+	@touch $@
+
 run: .venv/.core                ## train on 2014-2015, trade 2016-2018, write the report
 	$(BIN)/omega replay
 
@@ -39,7 +43,7 @@ check: .venv/.dev               ## lint, types, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/.dev               ## the table of numbers that the README shows
+bench: .venv/.bench             ## the table of numbers that the README shows
 	$(BIN)/python -m bench
 
 scaling: .venv/.dev             ## what a decision takes, and what 10,000 bots would: what the README shows
@@ -51,6 +55,7 @@ docs: .venv/.dev                ## write the README's tables anew from the code
 lock:                           ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml requirements/build.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/core.txt
 	uv pip compile pyproject.toml requirements/build.in --extra dev -c requirements/core.txt --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/dev.txt
+	uv pip compile pyproject.toml requirements/build.in --extra bench -c requirements/dev.txt $$(sed -n 's/^\([a-z0-9._-]*\)==.*/--no-emit-package \1/p' requirements/dev.txt) --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/bench.txt
 
 clean:                          ## remove the environment and every cache; `var` stays
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage *.egg-info

@@ -24,7 +24,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import psycopg
-from celery import Celery
 from redis import Redis
 from sqlalchemy import Connection, event, select, text
 
@@ -330,17 +329,11 @@ def working(
 ) -> Iterator[Gauges]:
     """Run a decision worker with so many processes that have all worked already."""
     store = crowd.desk.store
-    with fleet.workers(settings, processes, "bench.meter") as client:
+    with fleet.workers(settings, processes, "bench.bare,bench.meter") as (_, worker):
         published(crowd, 4 * processes)
         settle(store)
         with closing(Redis.from_url(settings.broker_url)) as redis:
-            yield Gauges(redis, store, _pid(client), postmaster)
-
-
-def _pid(client: Celery) -> int:
-    told = client.control.inspect(timeout=2.0).stats() or {}
-    [one] = told.values()
-    return int(one["pid"])
+            yield Gauges(redis, store, worker.main, postmaster)
 
 
 def alone(settings: Settings, bots: int, postmaster: int | None) -> Measured:
