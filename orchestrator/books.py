@@ -86,7 +86,8 @@ def _settle(desk: Desk, order: Order, halted: Switches, now: datetime) -> bool:
         late = now > calendar.ahead(order.placed_at, 1)
         return late and orders.cancel(desk.store, order.id, "a session passed without a price", now)
     expires = calendar.ahead(order.placed_at, order.proposal.horizon)
-    return orders.record_fill(desk.store, fill, exits.open_position(order, fill, expires, bot))
+    opened = exits.open_position(order, fill, expires, bot)
+    return orders.record_fill(desk.store, fill, opened, halted.revision)
 
 
 def _fill(desk: Desk, order: Order, now: datetime) -> Fill | None:

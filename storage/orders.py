@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from domain.errors import IntegrityError, Refused
 from domain.trade import Fill, Intent, Order, Position
 from domain.values import canonical
-from storage import exposure, outbox, tables
+from storage import exposure, outbox, switches, tables
 from storage.audit import Entry, extend
 from storage.engine import Store, reading, writing
 
@@ -132,10 +132,18 @@ def _filled(conn: Connection, key: str) -> int:
     return int(conn.execute(_TOTAL, {"wanted": key}).scalar_one())
 
 
-def record_fill(store: Store, fill: Fill, position: Position | None = None) -> bool:
-    """Record what a broker did, with the position it opened; False if the fill is known.
+def record_fill(
+    store: Store, fill: Fill, position: Position | None = None, revision: int | None = None
+) -> bool:
+    """Record what a broker did, with the position it opened; False if nothing was written.
 
     One transaction: fill, order, position, the risk still at stake, audit record.
+
+    Parameters
+    ----------
+    revision
+        Of the switches that let the order pass. If one was thrown since, nothing is written, and
+        whoever asks looks at them again. None where the broker has filled it for real.
 
     Raises
     ------
@@ -144,8 +152,10 @@ def record_fill(store: Store, fill: Fill, position: Position | None = None) -> b
         the broker's differ, so a person must look.
     """
     with writing(store) as conn:
-        if not take(conn, store, fill):
+        if revision is not None and switches.lock(conn) != revision:
             return False
+        if not take(conn, store, fill):
+            return False  # it is known
         if position is not None:
             hold(conn, position)
     return True

@@ -13,7 +13,7 @@ import pytest
 from domain.book import KillCode, Mode, Scope
 from domain.decision import Reason
 from domain.errors import Transient
-from domain.trade import Exit, Intent, Order, Position
+from domain.trade import Exit, Fill, Intent, Order, Position
 from market import calendar, pricing
 from market.panel import Panel
 from orchestrator import books, pipeline
@@ -37,6 +37,7 @@ from tests.orchestrator.made import (
 from tests.storage.made import unfilled
 from trading import accounting
 from trading.bots.catalog import BOTS
+from trading.brokers.base import Quote
 from trading.strategies import catalog as strategies
 from trading.structures.base import value
 
@@ -211,6 +212,26 @@ def test_a_kill_overnight_cancels_the_order_and_gives_its_risk_back(flat: Desk, 
     assert outbox.pending(flat.store) == []
     [entry] = [e for e in audit.records(flat.store, "fortress") if e.kind == "cancel"]
     assert entry.body["why"] == "HUMAN: drill"
+
+
+def test_a_kill_in_the_middle_of_filling_stops_the_fill(
+    flat: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ordered(flat, "fortress", "SPX")
+    turn(flat, OPEN)
+    submit = flat.broker.submit
+
+    def killed_meanwhile(order: Order, quote: Quote) -> Fill:
+        kill(flat, Mode.HALTED)
+        return submit(order, quote)
+
+    monkeypatch.setattr(flat.broker, "submit", killed_meanwhile)
+    assert books.execute(flat) == 0
+    assert orders.get(flat.store, ID)[1] == "open", "it waits for a second look"
+    assert trades.positions(flat.store) == []
+    assert books.execute(flat) == 0
+    assert orders.get(flat.store, ID)[1] == "cancelled"
+    assert exposure.held(flat.store) == ()
 
 
 def test_switches_that_cannot_be_read_overnight_cancel_too(flat: Desk) -> None:

@@ -209,8 +209,6 @@ class Record:
     wrong: list[str] = field(default_factory=list)
     accepted: set[str] = field(default_factory=set)
     """Every decision that was ever due."""
-    before: frozenset[int] = frozenset()
-    """Switches that were set when this step began."""
     _seen: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -245,7 +243,7 @@ class Record:
             [(bot, symbol, intent)] = self.rows(
                 "SELECT bot, symbol, intent FROM orders WHERE id = ?", order
             )
-            if intent == "open" and self._halted(bot, symbol, self.before):
+            if intent == "open" and self._halted(bot, symbol):
                 self.wrong.append(f"{order} was filled while {bot} was halted")
         [(letters, given_up)] = self.rows(
             "SELECT (SELECT count(*) FROM dead WHERE task = 'decision'), (SELECT count(*) FROM"
@@ -291,14 +289,13 @@ class Record:
         }
         self.wrong += [f"order {key} {what}" for what, true in faults.items() if true]
 
-    def _halted(self, bot: str, symbol: str, ids: frozenset[int] | None = None) -> bool:
+    def _halted(self, bot: str, symbol: str) -> bool:
         targets = {"all": "*", "bot": bot, "strategy": self.bots[bot].strategy, "symbol": symbol}
         now = tables.stamp(self.clock.now())
         return any(
             not at.startswith("20")  # not to be read: everything is halted
             or (targets[scope] == target and (until is None or now < until))
-            for key, scope, target, at, until in self.set_switches()
-            if ids is None or key in ids
+            for _, scope, target, at, until in self.set_switches()
         )
 
 
@@ -361,7 +358,6 @@ class World:
     def step(self, name: str, draw: Draw) -> None:
         """Let one thing happen, drawn in its particulars, and find no fault with the record."""
         self.told.append(f"{self.clock.now():%d %H:%M:%S} {name}")
-        self.record.before = frozenset(row[0] for row in self.record.set_switches())
         with self._transport():
             self.steps[name](draw)
         self.check()
