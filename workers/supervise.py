@@ -191,8 +191,10 @@ def alone(home: Path) -> Iterator[IO[str]]:
         except BlockingIOError as error:
             raise Refused(f"a fleet is up in {home} already: `omega status` shows it") from error
         (home / "up.json").unlink(missing_ok=True)
-        yield file
-        (home / "up.json").unlink(missing_ok=True)
+        try:
+            yield file
+        finally:
+            (home / "up.json").unlink(missing_ok=True)
 
 
 def write(home: Path, told: Mapping[str, Any]) -> None:

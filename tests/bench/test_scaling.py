@@ -5,13 +5,13 @@ import re
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from celery import shared_task
+from celery import Celery, Task
 
 from bench import fleet, meter, rows, scaling
 from bench.scaling import BATCH, Measured, Reading
@@ -44,26 +44,34 @@ def measured(bots: int = 1000, hop: float = 0.025, seal: float = 0.010) -> Measu
     )
 
 
-@shared_task(name="bench.test_waits")
-def waits(seconds: float) -> None:
-    threading.Event().wait(seconds)
+@pytest.fixture
+def waits() -> Iterator[Task]:
+    """Return a task of an application of its own: what is shared is every application's."""
+    app = Celery("bench", set_as_current=False)
+
+    @app.task(name="bench.waits", shared=False)
+    def wait(seconds: float) -> None:
+        threading.Event().wait(seconds)
+
+    yield app.tasks["bench.waits"]
+    app.close()
 
 
 def test_what_a_task_waits_for_is_told_apart_from_what_it_computes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    waits: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / "metered"
     monkeypatch.setenv(meter.FILE, str(file))
     for seconds in (0.0, 0.2, 0.0):  # of the first one is all that this process did before
         waits.apply(args=(seconds,))
     _, long, short = meter.read(file)
-    assert long.task == short.task == "bench.test_waits"
+    assert long.task == short.task == "bench.waits"
     assert long.waited > 0.15 > long.cpu
     assert short.waited < long.waited
 
 
 def test_nothing_is_written_where_nobody_measures(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    waits: Task, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv(meter.FILE, raising=False)
     monkeypatch.chdir(tmp_path)

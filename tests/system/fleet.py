@@ -24,6 +24,7 @@ from orchestrator.desk import Desk, View
 from orchestrator.playback import KEY
 from storage import state
 from storage.engine import Store
+from workers import supervise
 from workers.app import create
 
 T = TypeVar("T")
@@ -151,7 +152,9 @@ class Fleet:
 
     def client(self) -> Settings:
         """Return the settings of somebody who speaks to this fleet."""
-        return self.settings.model_copy(update={"broker_url": self.told["broker"]})
+        told = supervise.found(self.settings.home)
+        assert told is not None
+        return self.settings.model_copy(update={"broker_url": told["broker_url"]})
 
     def stop(self, seconds: float = 20) -> int:
         """Press Ctrl-C and wait until it is gone; return its exit code."""

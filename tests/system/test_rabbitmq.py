@@ -11,7 +11,7 @@ import pytest
 from celery import Celery
 from kombu.transport.native_delayed_delivery import MAX_LEVEL, level_name
 
-from domain.settings import Settings
+from domain.settings import Settings, shown
 from storage import dead, engine
 from tests.system import rabbit
 from tests.system.fleet import Fleet, ask, children, omega, publish, until, up
@@ -66,7 +66,11 @@ def test_decisions_outlive_the_worker_and_the_node_and_a_drill_leaves_the_node_a
 ) -> None:
     desk = looking(desked)
     with up(desked) as fleet:
-        assert (fleet.told["broker"], fleet.told["broker_named"]) == (node.url, "as configured")
+        assert (fleet.client().broker_url, fleet.told["broker_named"]) == (
+            node.url,
+            "as configured",
+        )
+        assert fleet.told["broker"] == shown(node.url)
         assert "broker" not in fleet.told["pids"]
         lines = node.ask("list_queues", "name", "type").splitlines()
         kinds = dict(line.split("\t") for line in lines[1:])
