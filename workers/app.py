@@ -26,6 +26,7 @@ def create(settings: Settings) -> Celery:
     """
     application = Celery("omega", include=(*TASKS, "workers.lifecycle"), set_as_current=False)
     application.conf.update(configuration(settings), beat_schedule=SCHEDULE)
+    application.steps["consumer"].add("workers.gathering:Gathering")
     application.loader.import_default_modules()
     application.finalize()
     if not settings.broker_url.startswith("memory://"):

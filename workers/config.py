@@ -96,7 +96,7 @@ def configuration(settings: Settings) -> dict[str, Any]:
     if embedded:
         # The memory transport asks once a second by default; a chain of four then takes seconds.
         return conf | {"broker_transport_options": {"polling_interval": 0.001}}
-    # Flower shows what events tell it; they cost 0.9 ms a task, which a decision can spare.
+    # Flower shows what events tell it; `workers.gathering` sends them together.
     conf |= {"worker_send_task_events": True, "task_send_sent_event": True}
     return conf | (_rabbit(url) if rabbit(url) else _redis() if redis(url) else {})
 
