@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run up test check bench scaling docs lock clean
+.PHONY: help install run up test check bench contention scaling docs lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -45,6 +45,9 @@ check: .venv/.dev               ## lint, types, import contracts
 
 bench: .venv/.bench             ## the table of numbers that the README shows
 	$(BIN)/python -m bench
+
+contention: .venv/.dev          ## what training costs a decision, under each way of keeping it away
+	$(BIN)/python -m bench.training
 
 scaling: .venv/.dev             ## what a decision takes, and what 10,000 bots would: what the README shows
 	$(BIN)/python -m bench.scaling

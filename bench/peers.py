@@ -23,6 +23,7 @@ from domain.settings import Settings
 from orchestrator import canvas
 from orchestrator.desk import Desk
 from storage import decisions
+from workers.config import CORES
 
 ROUNDS = 7
 LOAD = 24 * canvas.BATCH
@@ -187,13 +188,15 @@ def scaled(settings: Settings, desk: Desk, ask: fleet.Asking) -> Row:
     single, double = (np.array([r.rate for r in seen[name]]) for name in ("one", "two"))
     busy = [np.median([r.busy for r in seen[name]]) for name in ("one", "two")]
     client = np.median([r.client for r in seen["two"]])
+    each = [np.median([r.rate / r.busy for r in seen[name]]) / CORES for name in ("one", "two")]
     return (
         names.SCALED,
         f"{spread(double / single)} with two processes",
         f"{np.median(single):,.0f} decisions/s with one, {np.median(double):,.0f} with two; "
         f"batches of {canvas.BATCH}; {'each on a core of its own' if pinned else 'not pinned'}, "
         f"which it shares with Redis, the worker's main process and the client ({client:.0%} of a "
-        f"core): all cores were {busy[0]:.0%} busy with one, {busy[1]:.0%} with two",
+        f"core): all cores were {busy[0]:.0%} busy with one, {busy[1]:.0%} with two, so a core "
+        f"that is busy makes {each[0]:,.0f} and {each[1]:,.0f} decisions/s",
     )
 
 

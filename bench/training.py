@@ -1,4 +1,4 @@
-"""What training costs a decision: ``python -m bench.training``.
+"""What training costs a decision: ``make contention``.
 
 Two processes train for real, one model after another, which fills both cores. Beside them runs the
 worker that decides, and what it takes for a scan of 25 is measured: alone, and under each way there
@@ -16,7 +16,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC
+from datetime import UTC, date
 from itertools import count
 from pathlib import Path
 from time import monotonic
@@ -26,10 +26,12 @@ import numpy as np
 from bench import fleet
 from domain.settings import Settings, load
 from orchestrator import canvas
+from workers import history
 from workers.config import CORES
-from workers.lifecycle import open_desk, yield_to_decisions
+from workers.lifecycle import open_desk, settle, yield_to_decisions
 
-RUNS, ROUNDS, SCAN = 5, 100, 25
+START, END = date(2016, 1, 4), date(2016, 6, 30)
+RUNS, ROUNDS, SCAN = 5, 200, 25
 GROUP = Path("/sys/fs/cgroup/cpu/omega-bench")
 """A control group of the first kind, where this machine has it: weight 2 of 1,024."""
 
@@ -160,20 +162,20 @@ def table(found: dict[str, list[tuple[float, float, float]]]) -> str:
     return "\n".join(lines)
 
 
-def main(home: Path) -> None:
-    settings = load(environ={}).model_copy(update={"home": home, "feed": "playback"})
-    with fleet.broker(settings) as reached:
-        fleet.at_close(reached)
-        found = compared(
-            reached,
-            [s for s in SCHEMES if s != "weight of a control group" or GROUP.parent.exists()],
-            RUNS,
-        )
-    print(table(found))
+def main() -> None:
+    there = [s for s in SCHEMES if s != "weight of a control group" or GROUP.parent.exists()]
+    with tempfile.TemporaryDirectory() as folder:
+        settings = load(environ={}).model_copy(update={"home": Path(folder)})
+        history.replay(settings, START, END)
+        settle()  # the client is measured too
+        with fleet.broker(settings.model_copy(update={"feed": "playback"})) as reached:
+            fleet.at_close(reached)
+            found = compared(reached, there, RUNS)
+    print(f"{table(found)}\n\nOne run of `make contention`: {CORES} processors, {RUNS} rounds.")
 
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["train"]:
         train(*sys.argv[2:])
     else:
-        main(Path(sys.argv[1]))
+        main()
