@@ -31,7 +31,7 @@ from workers.config import CORES
 from workers.lifecycle import open_desk, settle, yield_to_decisions
 
 START, END = date(2016, 1, 4), date(2016, 6, 30)
-RUNS, ROUNDS, SCAN = 5, 200, 25
+RUNS, ROUNDS, SCAN = 5, 100, 25
 GROUP = Path("/sys/fs/cgroup/cpu/omega-bench")
 """A control group of the first kind, where this machine has it: weight 2 of 1,024."""
 

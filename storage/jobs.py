@@ -91,11 +91,6 @@ def get(store: Store, name: str) -> Job | None:
     return None if kept is None else Job.model_validate(kept.body)
 
 
-def listing(store: Store) -> list[Job]:
-    """Return every job there ever was, by name."""
-    return [Job.model_validate(kept.body) for kept in state.listing(store, PREFIX).values()]
-
-
 def accept(store: Store, name: str, kwargs: Mapping[str, Any], at: datetime) -> bool:
     """Accept a job, which is to be published next; False if it is under way: once is enough."""
     kept = state.get(store, PREFIX + name)

@@ -20,7 +20,8 @@ from orchestrator import desk as desks
 from orchestrator import pipeline
 from orchestrator.desk import ATTEMPTS, IN_TIME, LOST, Desk, View, admit, allotted, opened
 from risk import killswitch
-from storage import dead, decisions, exposure, outbox, record, registry, state, switches
+from storage import dead, decisions, exposure, jobs, outbox, record, registry, state, switches
+from storage.jobs import Stands
 from tests.orchestrator.made import DAY, MINUTE, desk_at, due, passes, vetoed, wanting
 from tests.storage.made import unfilled
 from trading.bots.catalog import BOTS
@@ -588,6 +589,19 @@ def test_what_its_money_is_follows_from_the_feed(
     desk.close()
     assert desk.env is found
     assert desk.settings.limits == Limits()
+
+
+def test_a_job_that_never_ends_is_given_up_and_kept_among_the_dead_letters(flat: Desk) -> None:
+    name, asked = jobs.training("xgb"), {"model": "xgb"}
+    jobs.accept(flat.store, name, asked, flat.wall.now())
+    for _ in range(jobs.ATTEMPTS):
+        passes(flat, queue="training", at=flat.wall.now() + timedelta(minutes=1))
+        flat.clock.turn(flat.clock.now() + timedelta(minutes=2))  # type: ignore[attr-defined]
+        [job] = flat.abandoned()
+    assert (job.stands, job.why) == (Stands.FAILED, jobs.GIVEN_UP)
+    assert flat.abandoned() == []
+    [letter] = dead.letters(flat.store)
+    assert (letter.task, letter.payload["kwargs"], letter.attempts) == ("learning.train", asked, 3)
 
 
 def test_a_process_without_a_desk_says_how_to_get_one(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import nullcontext
+from datetime import timedelta
 from pathlib import Path
 
 import psycopg
@@ -19,6 +20,7 @@ from sqlalchemy import MetaData, create_engine, delete, event, insert, select, t
 from sqlalchemy import exc as sql
 
 from domain import examples
+from domain.clock import WallClock
 from domain.errors import IntegrityError, SettingsError, Transient
 from domain.settings import Settings
 from domain.trade import Exit, Order
@@ -491,3 +493,9 @@ def test_opening_a_database_twice_leaves_the_locks_of_the_first_in_place(tmp_pat
     again = engine.open_store(settings)
     engine.integrity(again)
     again.close()
+
+
+def test_the_clock_of_the_database_is_that_of_this_machine(store: Store) -> None:
+    before = WallClock().now()
+    told = engine.now(store)
+    assert abs(told - before) < timedelta(seconds=5)

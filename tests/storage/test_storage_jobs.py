@@ -1,7 +1,9 @@
 """Jobs: accepted once, done by one process at a time, found again when it dies, and fenced."""
 
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -180,6 +182,58 @@ def test_two_processes_that_begin_at_once_do_not_both(store: Store) -> None:
     for one in both:
         one.join()
     assert sorted(type(one).__name__ for one in begun) == ["Busy", "Job"]
+
+
+# two at the same moment
+
+
+@pytest.fixture
+def raced(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what lets somebody else be quicker, once, at the next write."""
+    really, left = state.put, []
+
+    def put(store: Store, key: str, body: Any, expected: int | None = None) -> int:
+        if left:
+            left.pop()
+            raise Transient("somebody changed it")
+        return really(store, key, body, expected)
+
+    monkeypatch.setattr(state, "put", put)
+    return lambda: left.append(1)
+
+
+def test_of_two_who_accept_at_once_one_does(store: Store, raced: Callable[[], None]) -> None:
+    raced()
+    assert not jobs.accept(store, NAME, ASKED, AT)
+    assert jobs.accept(store, NAME, ASKED, AT)
+
+
+def test_of_two_who_begin_at_once_one_is_told_that_it_is_late(
+    store: Store, raced: Callable[[], None]
+) -> None:
+    raced()
+    with pytest.raises(Busy, match="somebody was quicker"):
+        begin(store)
+
+
+def test_a_job_that_begins_as_it_is_missed_is_not_missed(
+    store: Store, raced: Callable[[], None]
+) -> None:
+    jobs.accept(store, NAME, ASKED, AT)
+    raced()
+    assert jobs.lost(store, AT + MINUTE, through=AT + MINUTE) == []
+    assert [job.attempts for job in jobs.lost(store, AT + MINUTE, through=AT + MINUTE)] == [2]
+
+
+def test_what_became_of_a_job_and_of_a_round_is_kept_whoever_writes_meanwhile(
+    store: Store, raced: Callable[[], None]
+) -> None:
+    rounds.begin(store, ["wisdom"], AT)
+    with working(store):
+        raced()
+    assert stands(store) == (Stands.DONE, 1)
+    raced()
+    assert rounds.ended(store, "wisdom", "PROMOTE")
 
 
 # rounds
