@@ -552,7 +552,7 @@ def checks(found: Sequence[Checked]) -> str:
             f"{last / modelled:.2f}",
             f"{one.modelled:.1f}",
             f"{one.cpu:.1f}",
-            f"{one.others:.1f}",
+            f"{max(one.others, 0.0):.1f}",
         ]
 
     return table(names.CHECKS, [row(one) for one in found])
@@ -617,7 +617,7 @@ def told(found: Sequence[Measured], checked_: Sequence[Checked]) -> str:
     whole = small.context + slope * (BOTS_IN_ALL - small.bots)
     at_most = [f"- {m.bots:,} bots, {m.database}: {bounds(m)}.{more(m)}" for m in found]
     machine = f"{CORES} processors, Python {platform.python_version()}"
-    others = np.mean([one.others for one in checked_])
+    others = max(float(np.mean([one.others for one in checked_])), 0.0)
     wanting = np.mean([m.wanting for m in found])
     return "\n".join(
         [

@@ -178,7 +178,7 @@ def settle() -> None:
     """Take what is there now out of the garbage collector's rounds: it stays until the end.
 
     A round through all of it stops a process that decides for 60 ms, in one scan of a hundred: the
-    p99 beside two trainings on two cores was 2.1 times that of the desk alone, and is 1.2 times.
+    p99 beside two trainings on two cores was 2.1 times that of the desk alone, and is 1.4 times.
     """
     gc.collect()
     gc.freeze()
