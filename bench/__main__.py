@@ -18,6 +18,7 @@ import numpy as np
 
 from bench import fleet
 from bench import rows as names
+from bench.tables import table
 from domain.clock import VirtualClock
 from domain.settings import Settings, load
 from domain.values import Env
@@ -144,11 +145,6 @@ def playing(run: Run) -> list[Row]:
     ]
 
 
-def table(rows: list[Row]) -> str:
-    lines = ["| what | measured | how |", "|---|---|---|"]
-    return "\n".join(lines + [f"| {' | '.join(row)} |" for row in rows])
-
-
 def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings: Settings = load(environ={}).model_copy(update={"home": Path(folder)})
@@ -163,7 +159,7 @@ def main() -> None:
     if "--json" in sys.argv:
         print(json.dumps({"machine": machine, "rows": rows}))
     else:
-        print(f"{table(rows)}\n\nOne run of `make bench`: {machine}. Medians.")
+        print(f"{table('what|measured|how', rows)}\n\nOne run of `make bench`: {machine}. Medians.")
 
 
 if __name__ == "__main__":

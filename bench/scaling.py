@@ -11,7 +11,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import platform
 import tempfile
-import threading
 import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -19,10 +18,11 @@ from dataclasses import dataclass, replace
 from datetime import date
 from itertools import count
 from pathlib import Path
-from time import monotonic, perf_counter, process_time
+from time import perf_counter, process_time
 from typing import Any, NamedTuple
 
 import numpy as np
+import psutil
 import psycopg
 from redis import Redis
 from sqlalchemy import Connection, event, select, text
@@ -30,6 +30,7 @@ from sqlalchemy import Connection, event, select, text
 from bench import fleet, meter
 from bench import rows as names
 from bench.simulation import Fleet, Slot, Times, simulate
+from bench.tables import table
 from domain.book import Exposure
 from domain.bot import Bot, Factor
 from domain.clock import WallClock
@@ -149,15 +150,13 @@ def cpu(pid: int) -> float:
 
 def children(pid: int) -> list[int]:
     """Return the processes that a process has started."""
-    lines = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for line in lines for child in line.read_text().split()]
+    return [child.pid for child in psutil.Process(pid).children()]
 
 
 def busy() -> float:
     """Return the seconds of a processor that this machine has been at work, all of it."""
-    user, nice, system, _idle, _wait, irq, soft, *_ = Path("/proc/stat").read_text().split()[1:9]
-    ticks = sum(map(int, (user, nice, system, irq, soft)))
-    return ticks / os.sysconf("SC_CLK_TCK")
+    spent = psutil.cpu_times()
+    return float(spent.user + spent.nice + spent.system + spent.irq + spent.softirq)
 
 
 class Reading(NamedTuple):
@@ -259,13 +258,9 @@ class Measured:
         return float(getattr(self.took, name)) / self.decided
 
 
-def settle(store: Store, seconds: float = 240.0) -> None:
+def settle(store: Store) -> None:
     """Wait until nothing is pending; asked seldom, for asking takes a processor too."""
-    end, tick = monotonic() + seconds, threading.Event()
-    while left := decisions.waiting(store)[0]:
-        if monotonic() > end:
-            raise SystemExit(f"{left} decisions are pending after {seconds:g} s")
-        tick.wait(0.25)
+    fleet.until(lambda: not decisions.waiting(store)[0], "all are sealed", 240, tick=0.25)
 
 
 def holds(crowd: Crowd) -> tuple[np.ndarray, float]:
@@ -434,15 +429,9 @@ def checked(
 
 def slower(times: Times, left: float) -> Times:
     """Return the times where others leave only a part of each processor."""
-    return Times(
-        hops=tuple(hop * [1 / left, 1.0] for hop in times.hops),
-        seal=times.seal / left,
-        dispatch=times.dispatch / left,
-        broker=times.broker / left,
-        database=times.database / left,
-        scan=times.scan / left,
-        publish=times.publish / left,
-    )
+    alike = ("seal", "dispatch", "broker", "database", "scan", "publish")
+    stretched = {name: getattr(times, name) / left for name in alike}
+    return replace(times, hops=tuple(hop * [1 / left, 1.0] for hop in times.hops), **stretched)
 
 
 def latencies(store: Store, contexts: Sequence[Context]) -> np.ndarray:
@@ -505,11 +494,6 @@ def ms(seconds: float) -> str:
     return f"{seconds * 1e3:.2f}"
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
 def services(found: Sequence[Measured]) -> str:
     """Return what a decision takes, by part; milliseconds of a processor where nothing is said."""
 
@@ -537,7 +521,7 @@ def services(found: Sequence[Measured]) -> str:
     if tuple(rows) != names.SERVICES:
         raise SystemExit("the rows are not those that bench/rows.py names: change both together")
     head = ["a decision takes", *(f"{m.database}, {m.bots:,} bots" for m in found)]
-    return table(head, [[name, *cells] for name, cells in rows.items()])
+    return table("|".join(head), [[name, *cells] for name, cells in rows.items()])
 
 
 def checks(found: Sequence[Checked]) -> str:
@@ -555,7 +539,7 @@ def checks(found: Sequence[Checked]) -> str:
             f"{max(one.others, 0.0):.1f}",
         ]
 
-    return table(names.CHECKS, [row(one) for one in found])
+    return table("|".join(names.CHECKS), [row(one) for one in found])
 
 
 def plans(found: Sequence[Planned]) -> str:
@@ -578,7 +562,7 @@ def plans(found: Sequence[Planned]) -> str:
             f"{SLOTS * m.bots * m.record / GB:.2f}, {SLOTS * BOTS_IN_ALL * m.record / GB:.1f}",
         ]
 
-    return table(names.PLANS, [row(plan) for plan in found])
+    return table("|".join(names.PLANS), [row(plan) for plan in found])
 
 
 def bounds(m: Measured) -> str:

@@ -28,7 +28,7 @@ from domain.settings import Settings, load
 from orchestrator import canvas
 from workers import history
 from workers.config import CORES
-from workers.lifecycle import open_desk, settle, yield_to_decisions
+from workers.lifecycle import freeze, open_desk, yield_to_decisions
 
 START, END = date(2016, 1, 4), date(2016, 6, 30)
 RUNS, ROUNDS, SCAN = 5, 100, 25
@@ -167,7 +167,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         settings = load(environ={}).model_copy(update={"home": Path(folder)})
         history.replay(settings, START, END)
-        settle()  # the client is measured too
+        freeze()  # the client is measured too
         with fleet.broker(settings.model_copy(update={"feed": "playback"})) as reached:
             fleet.at_close(reached)
             found = compared(reached, there, RUNS)

@@ -19,14 +19,14 @@ _PASSWORD = re.compile(r"(://[^\s:/@]*:)\S*@")
 _QUERY = re.compile(r"([?&]password=)[^&\s'\"]+")
 
 
-def shown(text: str) -> str:
-    """Return a text as it may be seen: without the passwords of the URLs in it.
+def without_passwords(text: str) -> str:
+    """Return a text with the passwords of the URLs in it masked, as a person may see it.
 
     Examples
     --------
-    >>> shown("postgresql://desk:s3cr@t@host/omega does not answer")
+    >>> without_passwords("postgresql://desk:s3cr@t@host/omega does not answer")
     'postgresql://desk:***@host/omega does not answer'
-    >>> shown("redis://host:6379/0?password=x&db=1")
+    >>> without_passwords("redis://host:6379/0?password=x&db=1")
     'redis://host:6379/0?password=***&db=1'
     """
     if "://" not in text:

@@ -72,7 +72,7 @@ def together(self: Task, models: list[str]) -> list[str]:
 
     One that fails is no reason for the others to stop, and its failure is what it came to.
     """
-    return _published(self, models, "learning.together", together=True)
+    return _accept(self, models, "learning.together", together=True)
 
 
 @shared_task(name="learning.missing", bind=True, ignore_result=True, live=True, **SLOW)
@@ -85,10 +85,10 @@ def missing(self: Task) -> list[str]:
 
     here = desk()
     wanting = [name for name in CATALOG if not registry.tried(here.store, name)]
-    return _published(self, wanting, "learning.missing", together=False)
+    return _accept(self, wanting, "learning.missing", together=False)
 
 
-def _published(task: Task, models: list[str], who: str, together: bool) -> list[str]:
+def _accept(task: Task, models: list[str], who: str, together: bool) -> list[str]:
     """Accept and publish the trainings that are not under way; return of which models."""
     here = desk()
     asked = {m: {"model": m, "who": who, "together": together} for m in models}

@@ -17,7 +17,7 @@ from celery.worker import WorkController, state
 from kombu.exceptions import OperationalError
 
 from domain.errors import Transient
-from domain.settings import Settings, shown
+from domain.settings import Settings, without_passwords
 from workers.app import create
 from workers.config import rabbit
 from workers.lifecycle import declared
@@ -83,7 +83,7 @@ def client(settings: Settings, queue: str) -> Iterator[Celery]:
         try:
             yield application
         except OperationalError as error:
-            why = shown(f"the broker {settings.broker_url} does not answer: {error}")
+            why = without_passwords(f"the broker {settings.broker_url} does not answer: {error}")
             raise Transient(why) from error
 
 
@@ -115,8 +115,7 @@ def _worker(settings: Settings, queue: str) -> Iterator[None]:
         without_gossip=True,
     )
 
-    if rabbit(settings.broker_url):
-        declared(application)
+    declared(application)
 
     def work() -> None:
         # the next hop of a chain is sent by the application that is current in this thread

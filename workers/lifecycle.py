@@ -117,13 +117,13 @@ def declare(instance: Any = None, **_: Any) -> None:
     By RabbitMQ a worker binds all queues, not only its own, to what holds messages back, and says
     that nothing will be held back when another's is not there yet.
     """
-    if instance is not None and rabbit(instance.app.conf.broker_url):
+    if instance is not None:
         with suppress(OperationalError, OSError):
             declared(instance.app)
 
 
 def declared(application: Celery) -> None:
-    """Declare every queue of an application, whose broker is a RabbitMQ.
+    """Declare every queue of an application. Redis has none: there a queue is what was sent to it.
 
     Raises
     ------
@@ -132,6 +132,8 @@ def declared(application: Celery) -> None:
     SettingsError
         A queue of that name is there and is no quorum queue of ours.
     """
+    if not rabbit(application.conf.broker_url):
+        return
     with application.connection_for_write() as connection:
         connection.ensure_connection(max_retries=1, interval_start=0)
         for queue in application.amqp.queues.values():
@@ -171,10 +173,10 @@ def start(**_: Any) -> None:
 
         metrics.connect()
     desks.bind(open_desk(settings))
-    settle()
+    freeze()
 
 
-def settle() -> None:
+def freeze() -> None:
     """Take what is there now out of the garbage collector's rounds: it stays until the end.
 
     A round through all of it stops a process that decides for 60 ms, in one scan of a hundred: the

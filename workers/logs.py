@@ -19,7 +19,7 @@ from structlog.processors import JSONRenderer, TimeStamper, format_exc_info
 from structlog.stdlib import ProcessorFormatter
 from structlog.typing import EventDict, Processor
 
-from domain.settings import shown
+from domain.settings import without_passwords
 
 ROLE = "DESK_ROLE"
 """Variable in which a worker leaves its role for its children: a spawned one knows nothing else."""
@@ -124,7 +124,7 @@ def masked(_: object, __: str, event: EventDict) -> EventDict:
 
 def _masked(value: Any) -> Any:
     if isinstance(value, str):
-        return shown(value)
+        return without_passwords(value)
     if isinstance(value, dict):
         return {key: _masked(inner) for key, inner in value.items()}
     if isinstance(value, list | tuple):

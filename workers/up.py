@@ -9,12 +9,12 @@ from typing import NamedTuple
 
 from sqlalchemy import func, select
 
-from domain.settings import Settings, shown
+from domain.settings import Settings, without_passwords
 from domain.values import Env
 from storage import engine, home, switches, tables
 from workers import roles, servers, supervise, watch
 from workers.app import create
-from workers.config import CORES, QUEUES, rabbit
+from workers.config import CORES, QUEUES
 from workers.lifecycle import declared
 from workers.supervise import Fleet, Role, Say
 
@@ -90,12 +90,11 @@ def _start(
     supervise.until(
         lambda: servers.answers(chosen.url),
         READY,
-        f"the broker {shown(chosen.url)} did not answer",
+        f"the broker {without_passwords(chosen.url)} did not answer",
         fleet.look,
     )
     client = create(settings.model_copy(update={"broker_url": chosen.url}))
-    if rabbit(chosen.url):
-        declared(client)
+    declared(client)
     for queue in QUEUES:
         threads = {"OMP_NUM_THREADS": str(max(1, CORES // pools.get(queue, 1)))}
         more = threads if queue == "training" else {"OMP_NUM_THREADS": "1"}
@@ -119,9 +118,9 @@ def _start(
     fleet.changed = tell
     tell()
     return Up(
-        broker=shown(chosen.url),
+        broker=without_passwords(chosen.url),
         broker_named=chosen.named,
-        database=shown(settings.database),
+        database=without_passwords(settings.database),
         feed=settings.feed,
         pace=settings.pace if settings.feed == "playback" else None,
         flower=f"http://127.0.0.1:{port}",

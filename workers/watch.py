@@ -9,7 +9,7 @@ from kombu.connection import Connection
 from kombu.exceptions import OperationalError
 
 from domain.errors import Transient
-from domain.settings import Settings, shown
+from domain.settings import Settings, without_passwords
 from orchestrator.pulse import Pulse, newest
 from storage import dead, decisions, engine, lease
 from storage.engine import Store
@@ -37,7 +37,7 @@ def look(settings: Settings, at: datetime) -> dict[str, Any]:
         pulses = {name: newest(store, name) for name in QUEUES}
         waiting, _ = decisions.waiting(store)
         return {
-            "broker": shown(settings.broker_url),
+            "broker": without_passwords(settings.broker_url),
             "queues": {
                 name: {"waiting": depths[name], **_pulse(pulse, at)}
                 for name, pulse in pulses.items()
@@ -85,7 +85,7 @@ def depths(client: Celery) -> tuple[dict[str, int | None], int | None]:
                 return {n: server.llen(n) for n in QUEUES}, server.zcard("unacked_index")
             return {name: _declared(connection, name) for name in QUEUES}, None
     except (OperationalError, OSError) as error:
-        raise Transient(shown(f"the broker {url} does not answer: {error}")) from error
+        raise Transient(without_passwords(f"the broker {url} does not answer: {error}")) from error
 
 
 def _declared(connection: Connection, name: str) -> int | None:

@@ -108,11 +108,11 @@ def _python(_: Patient) -> str:
 
 
 def _settings(patient: Patient) -> str:
-    from domain.settings import shown
+    from domain.settings import without_passwords
 
     patient.settings = opening.settings(patient.ctx)
     chosen = patient.settings
-    return f"feed {chosen.feed}, broker {shown(chosen.broker_url)}, seed {chosen.seed}"
+    return f"feed {chosen.feed}, broker {without_passwords(chosen.broker_url)}, seed {chosen.seed}"
 
 
 def _needs_settings(patient: Patient) -> "Settings":
@@ -254,10 +254,11 @@ def _broker(patient: Patient) -> str:
     """Send a message through a real worker on the broker and wait for it to come back."""
     from celery.exceptions import TimeoutError as Late
 
-    from domain.settings import shown
+    from domain.settings import without_passwords
     from workers import embedded
 
     desk = _needs_desk(patient)
+    url = without_passwords(desk.settings.broker_url)
     with embedded.running(desk.settings, ("upkeep",)) as app:
         began = perf_counter()
         sent = app.send_task("celery.accumulate", args=("ping",), queue="upkeep")
@@ -265,11 +266,11 @@ def _broker(patient: Patient) -> str:
             sent.get(timeout=TRIP, interval=0.002, disable_sync_subtasks=False)
         except Late as error:
             raise Unwell(
-                f"no answer through {shown(desk.settings.broker_url)} within {TRIP:.0f} s",
+                f"no answer through {url} within {TRIP:.0f} s",
                 "see OMEGA_BROKER_URL; memory:// needs no server",
             ) from error
         took = perf_counter() - began
-    return f"{shown(desk.settings.broker_url)} there and back in {1000 * took:.0f} ms"
+    return f"{url} there and back in {1000 * took:.0f} ms"
 
 
 CHECKS: dict[str, Callable[[Patient], str]] = {

@@ -33,7 +33,7 @@ def desk(tmp_path: Path) -> Iterator[Desk]:
 
 
 def turn(desk: Desk, to: datetime) -> None:
-    desk.clock.turn(to)  # type: ignore[attr-defined]
+    desk.clock.turn(to)
 
 
 def test_a_switch_that_was_set_stopped_nothing_after_the_first_layer(desk: Desk) -> None:

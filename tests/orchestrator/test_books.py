@@ -49,7 +49,7 @@ ID = "fortress-SPX-20160307T2100Z"
 
 
 def turn(desk: Desk, to: datetime) -> None:
-    desk.clock.turn(to)  # type: ignore[attr-defined]
+    desk.clock.turn(to)
 
 
 def carried(desk: Desk, sessions: int, start: datetime = CLOSE) -> None:

@@ -30,7 +30,7 @@ def take(desk: Desk, seconds: float, n: int = 20) -> None:
 
 
 def turn(desk: Desk, seconds: float) -> None:
-    desk.clock.turn(desk.clock.now() + seconds * SECOND)  # type: ignore[attr-defined]
+    desk.clock.turn(desk.clock.now() + seconds * SECOND)
 
 
 def told(desk: Desk) -> list[str]:

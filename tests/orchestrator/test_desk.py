@@ -71,7 +71,7 @@ def test_a_scan_pends_every_bot_and_symbol_on_the_newest_bar(flat: Desk) -> None
 def test_a_scan_that_fires_twice_finds_nothing_to_do(flat: Desk) -> None:
     first = flat.scan()
     assert flat.scan() == []
-    flat.clock.turn(CLOSE + 5 * MINUTE)  # type: ignore[attr-defined]
+    flat.clock.turn(CLOSE + 5 * MINUTE)
     assert flat.scan() == []
     flat.seal([Draft(context=context) for context in first])
     assert flat.scan() == []
@@ -200,7 +200,7 @@ def test_an_order_that_waits_for_its_fill_counts_as_open(flat: Desk) -> None:
 
 
 def turn(desk: Desk, by: timedelta) -> None:
-    desk.clock.turn(desk.clock.now() + by)  # type: ignore[attr-defined]
+    desk.clock.turn(desk.clock.now() + by)
 
 
 SECOND = timedelta(seconds=1)
@@ -327,7 +327,7 @@ def test_a_process_knows_what_is_pending_and_reads_what_it_does_not_know(flat: D
 
 def test_a_draft_that_comes_after_its_deadline_is_no_order(flat: Desk) -> None:
     draft = wanting(due(flat, "fortress", "SPX"))
-    flat.clock.turn(CLOSE + IN_TIME + MINUTE)  # type: ignore[attr-defined]
+    flat.clock.turn(CLOSE + IN_TIME + MINUTE)
     [sealed] = flat.seal([draft])
     assert (sealed.action, sealed.code) == (Action.HOLD, Reason.EXPIRED)
     assert nothing_happened(flat)
@@ -335,7 +335,7 @@ def test_a_draft_that_comes_after_its_deadline_is_no_order(flat: Desk) -> None:
 
 def test_what_the_reaper_sealed_stays_sealed_when_its_message_arrives(flat: Desk) -> None:
     draft = wanting(due(flat, "fortress", "SPX"))
-    flat.clock.turn(CLOSE + IN_TIME + MINUTE)  # type: ignore[attr-defined]
+    flat.clock.turn(CLOSE + IN_TIME + MINUTE)
     flat.reap()
     [sealed] = flat.seal([draft])
     assert sealed.code is Reason.EXPIRED
@@ -344,7 +344,7 @@ def test_what_the_reaper_sealed_stays_sealed_when_its_message_arrives(flat: Desk
 
 def test_the_reaper_leaves_what_was_decided_alone(flat: Desk) -> None:
     [decision] = flat.seal([wanting(due(flat, "fortress", "SPX"))])
-    flat.clock.turn(CLOSE + DAY)  # type: ignore[attr-defined]
+    flat.clock.turn(CLOSE + DAY)
     assert flat.reap() == []
     assert decisions.get(flat.store, decision.id) == decision
 
@@ -416,7 +416,7 @@ def test_without_its_switches_the_store_seals_no_trade(flat: Desk) -> None:
     with pytest.raises(OperationalError, match="no such table"):
         flat.seal([draft])
     assert decisions.status(flat.store, ID) == "PENDING"
-    flat.clock.turn(CLOSE + DAY)  # type: ignore[attr-defined]
+    flat.clock.turn(CLOSE + DAY)
     flat.reap()
     assert decisions.get(flat.store, ID).code is Reason.EXPIRED
     assert nothing_happened(flat)
@@ -596,7 +596,7 @@ def test_a_job_that_never_ends_is_given_up_and_kept_among_the_dead_letters(flat:
     jobs.accept(flat.store, name, asked, flat.wall.now())
     for _ in range(jobs.ATTEMPTS):
         passes(flat, queue="training", at=flat.wall.now() + timedelta(minutes=1))
-        flat.clock.turn(flat.clock.now() + timedelta(minutes=2))  # type: ignore[attr-defined]
+        flat.clock.turn(flat.clock.now() + timedelta(minutes=2))
         [job] = flat.abandoned()
     assert (job.stands, job.why) == (Stands.FAILED, jobs.GIVEN_UP)
     assert flat.abandoned() == []

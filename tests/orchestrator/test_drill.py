@@ -108,5 +108,5 @@ def test_where_the_canary_is_stopped_already_nothing_is_shown(flat: Desk) -> Non
 def test_a_switch_whose_drill_died_expires_by_itself(flat: Desk) -> None:
     drill._throw(flat)
     assert flat.ask(BOTS["fortress"], "SPX").switches.latches
-    flat.clock.turn(flat.clock.now() + drill.HELD + timedelta(seconds=1))  # type: ignore[attr-defined]
+    flat.clock.turn(flat.clock.now() + drill.HELD + timedelta(seconds=1))
     assert drill.kill_switch(flat).passed

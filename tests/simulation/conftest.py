@@ -1,6 +1,6 @@
 """What every simulated world starts from: a database with real champions, trained once."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import date, datetime
 
 import pytest
@@ -46,15 +46,14 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     processes = tuple(Process(settings) for _ in range(3))
     app = create(settings)
     app.set_current()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(desks, "see", remembering(see))
-        yield Made(settings, database, processes, packaged(), champions, bots, app, START)
+    yield Made(settings, database, processes, packaged(), champions, bots, app, START)
     for process in processes:
         process.store.close()
 
 
-def remembering(see: Callable[..., Sight]) -> Callable[..., Sight]:
-    """Return `see`, which is pure, so that its 20 ms are taken once per bar, not per desk."""
+@pytest.fixture(autouse=True)
+def remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take the 20 ms of `see`, which is pure, once per bar of the worlds, and not once per desk."""
     seen: dict[tuple[int, tuple[str, ...]], Sight] = {}
 
     def once(panel: Panel, asof: datetime, names: tuple[str, ...]) -> Sight:
@@ -63,4 +62,4 @@ def remembering(see: Callable[..., Sight]) -> Callable[..., Sight]:
             seen[key] = see(panel, asof, names)
         return seen[key]
 
-    return once
+    monkeypatch.setattr(desks, "see", once)

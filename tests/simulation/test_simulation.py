@@ -65,7 +65,8 @@ def play(made: Made, seed: int) -> Counter[str]:
                 one.step(str(name), lambda n: int(rng.integers(n)))
             one.settle()
         except Exception as error:
-            raise AssertionError(f"seed {seed}: {type(error).__name__} {error}") from error
+            error.add_note(f"in the world of seed {seed}")
+            raise
         rows = one.record.rows
         found = Counter({f"{code} by {layer}": n for code, layer, n in rows(_CODES)})
         found |= Counter({f"order {status}": n for status, n in rows(_ORDERS)})

@@ -75,7 +75,7 @@ def whole(stage: Stage, contexts: list[Context]) -> dict[str, bool]:
 def test_what_history_has_leapt_over_is_still_decided(desk: Desk) -> None:
     stage = staged(desk)
     contexts = stage.ask(2)
-    desk.clock.turn(CLOSE + timedelta(days=17))  # type: ignore[attr-defined]
+    desk.clock.turn(CLOSE + timedelta(days=17))
     desk.reap()
     assert stage.sealed(contexts) == [], "it has not expired"
     desk.seal([pipeline.run(context, lambda _: ()) for context in contexts])
@@ -85,7 +85,7 @@ def test_what_history_has_leapt_over_is_still_decided(desk: Desk) -> None:
 def test_a_drill_whose_questions_expired_has_shown_nothing(desk: Desk) -> None:
     stage = staged(desk)
     contexts = stage.ask(2)
-    desk.clock.turn(CLOSE + drill.LASTS + timedelta(seconds=1))  # type: ignore[attr-defined]
+    desk.clock.turn(CLOSE + drill.LASTS + timedelta(seconds=1))
     desk.reap()
     assert [made.code.value for made in stage.sealed(contexts)] == ["EXPIRED", "EXPIRED"]
     assert not whole(stage, contexts)["all is decided"]

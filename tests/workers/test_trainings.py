@@ -97,7 +97,7 @@ def test_what_is_under_way_is_not_trained_twice(
     assert jobs.get(desk.store, name) == begun
     assert registry.tried(desk.store, "wisdom") == set()
 
-    desk.clock.turn(desk.clock.now() + LASTS)  # type: ignore[attr-defined]
+    desk.clock.turn(desk.clock.now() + LASTS)
     app.send_task("learning.train", kwargs=asked)
     assert eventually(lambda: job(desk, "wisdom")[0] in (Stands.DONE, Stands.FAILED))
 
