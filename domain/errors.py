@@ -6,7 +6,8 @@ OmegaError
 │   ├── FeatureMismatch
 │   └── ForeignFile      a file is not what it should be        -> refuse it, exit 1
 ├── ModelError           a model cannot be used                 -> hold, keep the champion
-│   └── InsufficientData
+│   ├── InsufficientData
+│   └── Unavailable      its data is not in the feed             -> import it
 ├── Refused              a person asked for what is not allowed -> say why, exit 2
 ├── IntegrityError       a hash or the audit chain is broken    -> stop, exit 6
 ├── TimedOut             nobody answered in time                -> hold, exit 7
@@ -46,6 +47,10 @@ class ModelError(OmegaError):
 
 class InsufficientData(ModelError):
     """Too few samples, or only one class, to learn from."""
+
+
+class Unavailable(ModelError):
+    """What a model is about is not in the feed; the message says what to import."""
 
 
 class Refused(OmegaError):

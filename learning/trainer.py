@@ -18,11 +18,13 @@ import numpy as np
 from scipy.special import expit
 
 from domain.book import Costs
+from domain.errors import Unavailable
 from domain.values import FloatArray, Value
 from domain.version import Measure, Version
 from learning.dataset import Dataset, labelled
 from learning.significance import RESAMPLES, block, score
 from learning.walkforward import Split, holdout
+from market import window
 from market.features import compute
 from market.panel import Panel
 from models import catalog, parity
@@ -36,6 +38,14 @@ THOROUGH = 2000
 
 PROBES = 500
 """Newest rows that the parity gate compares, unless the training may take its time."""
+GEX, CHAINS = "import a GEX history", "import a history of option chains"
+IMPORTS = {
+    "GEX_NET": GEX,
+    "GEX_FLIP": CHAINS,
+    "GEX_CALL_WALL": CHAINS,
+    "GEX_PUT_WALL": CHAINS,
+}
+"""What to do about a series that is not there."""
 NEWTON, PRECISION, RIDGE = 25, 1e-7, 1e-9
 
 
@@ -87,11 +97,15 @@ def train(
 
     Raises
     ------
+    Unavailable
+        The feed lacks what the model is about.
     InsufficientData
         Too few rows, or of one class, for the model or for the split.
     ModelError
         The exported artifact does not say what the model says.
     """
+    if why := unavailable(name, panel, asof):
+        raise Unavailable(f"{name} is unavailable: {why}")
     model = catalog.create(name, seed)
     data = labelled(panel, model.target, model.features, asof, costs)
     cut = holdout(data.starts, data.ends, HOLDOUT)
@@ -126,6 +140,25 @@ def train(
         test_to=moment(data.ends[cut.test[-1]]),
     )
     return Trained(artifact, version, report)
+
+
+def unavailable(name: str, panel: Panel, asof: datetime) -> str:
+    """Return what must be imported before a model can be trained, or "" where nothing must.
+
+    Examples
+    --------
+    >>> from datetime import UTC
+    >>> from market.feeds.packaged import Packaged
+    >>> unavailable("wisdom", Packaged().panel(), datetime(2018, 1, 5, tzinfo=UTC))
+    ''
+    """
+    known = window.until(panel, asof)
+    lacking = [
+        series
+        for series in catalog.entry(name).requires
+        if not np.isfinite(known.series.get(series, np.nan)).any()
+    ]
+    return "; ".join(dict.fromkeys(IMPORTS.get(series, f"no {series}") for series in lacking))
 
 
 def examine(

@@ -177,6 +177,9 @@ class Model(ABC):
     features: ClassVar[tuple[str, ...]]
     """Names in `market.features.catalog`, and those of `FROM_TRADE`, in the order of columns."""
     target: ClassVar[Target]
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Series of the panel that it is about. Other inputs may be absent, and it trains without them;
+    without one of these there is nothing to learn, and it is unavailable."""
     min_samples: ClassVar[int] = 200
     """Rows, of both classes together, below which it will not learn."""
     stride: ClassVar[int] = 1

@@ -37,6 +37,10 @@ class Entry(NamedTuple):
         return self.load().target
 
     @property
+    def requires(self) -> tuple[str, ...]:
+        return self.load().requires
+
+    @property
     def retrain(self) -> str:
         """When it is retrained: five crontab fields, exchange time."""
         return self.load().retrain
