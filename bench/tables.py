@@ -12,7 +12,6 @@ from domain.bot import Bot
 from market.features.catalog import CATALOG as FEATURES
 from market.features.catalog import GROUPS
 from market.feeds.catalog import CATALOG as FEEDS
-from models.base import Target
 from models.catalog import CATALOG as MODELS
 from risk.guardrails import GUARDRAILS
 from trading.bots import catalog as bots
@@ -47,16 +46,9 @@ def cron(schedule: Any) -> str:
     return f"`{repr(schedule).removeprefix('<crontab: ').partition(' (')[0]}`"
 
 
-def target(what: Target) -> str:
-    away = f" at {', '.join(f'{d:g}' for d in what.distances)} expected moves"
-    of = "the index" if what.universe == "index" else "a stock"
-    verb = "stays within strikes" if what.name == "survives" else "closes higher"
-    return f"{of} {verb}{away * bool(what.distances)}, {what.horizon} sessions on"
-
-
 def models() -> str:
     rows = (
-        (f"`{name}`", m.title, target(m.target), len(m.features), f"`{m.retrain}`")
+        (f"`{name}`", m.title, m.target.words, len(m.features), f"`{m.retrain}`")
         for name, m in MODELS.items()
     )
     return table("model|title|predicts that|features|retrained", rows)

@@ -54,6 +54,14 @@ class Bot(Value):
     """Share of the credit at which a winner is closed."""
     stop_multiple: float | None = None
     """Loss, as a multiple of the credit, at which a loser is closed."""
+    min_reward: float | None = None
+    """Least of what a debit can win over what it can lose, costs counted."""
+    vix_range: tuple[float, float] | None = None
+    """Between which VIX it trades."""
+    gamma_ratio: tuple[float, float] | None = None
+    """Put gamma over call gamma: bullish at most the first, bearish at least the second."""
+    wall_reach: float | None = None
+    """How near the wall on its side must be, in percent of the index."""
     min_score: int | None = None
     stop_ranges: float | None = None
     """Distance of the first stop, in average ranges."""

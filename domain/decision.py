@@ -38,6 +38,7 @@ class Reason(StrEnum):
     LOW_PROBABILITY = "LOW_PROBABILITY"
     # advisor
     NO_CREDIT = "NO_CREDIT"
+    NO_REWARD = "NO_REWARD"
     NO_SURFACE = "NO_SURFACE"
     ADVISED = "ADVISED"
     # correlation

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.random import Generator
 from pydantic import AwareDatetime, Field
 
+from domain.bot import Bot
 from domain.decision import OmegaDecision
 from domain.trade import Outcome
 from domain.values import FloatArray, Probability, Value
@@ -22,7 +23,6 @@ from learning.significance import block, score
 from market import window
 from market.panel import Panel
 from models import catalog
-from models.base import Target
 
 
 class Forecast(Value):
@@ -56,7 +56,7 @@ class Forecast(Value):
                 horizon=catalog.entry(said.model).target.horizon,
                 symbol=context.symbol,
                 bar=context.bar,
-                distance=context.bot.distance if said.target == "survives" else None,
+                distance=_distance(said.model, context.bot),
                 probability=said.probability,
                 base_rate=said.facts["base_rate"],
             )
@@ -119,17 +119,22 @@ def verified(happened: Sequence[Outcome], horizon: int, rng: Generator) -> dict[
     )
 
 
+def _distance(model: str, bot: Bot) -> float | None:
+    return bot.distance if catalog.entry(model).target.distances else None
+
+
 def _happened(panel: Panel, forecast: Forecast, start: int) -> float:
     """Return the training label of the forecast's row: 1, 0 or NaN."""
-    survives = forecast.target == "survives"
-    if forecast.symbol not in panel.symbols or (survives and forecast.distance is None):
+    kind = catalog.entry(forecast.model).target
+    if forecast.symbol not in panel.symbols or (kind.distances and forecast.distance is None):
+        return np.nan
+    if kind.name != forecast.target:  # the model asks another question by now
         return np.nan
     column = panel.column(forecast.symbol)
-    target = Target(
-        "survives" if survives else "rises",
-        forecast.horizon,
-        "stocks" if column else "index",
-        () if forecast.distance is None else (forecast.distance,),
+    target = kind._replace(
+        horizon=forecast.horizon,
+        universe="stocks" if column else "index",
+        distances=() if forecast.distance is None else (forecast.distance,),
     )
     key = (outcomes, target)
     if key not in panel.memo:

@@ -5,13 +5,14 @@ a target without). Row t looks from bar t to bar t + horizon, so the last `horiz
 NaN is "not known", never "lost".
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 from math import isfinite
 
 import numpy as np
+from numpy.typing import NDArray
 
 from domain.book import Costs
 from domain.bot import Bot
@@ -19,12 +20,12 @@ from domain.decision import Proposal
 from domain.errors import DataError, Refused
 from domain.market import Bar, Surface
 from domain.trade import Intent, Order, Position
-from domain.values import FloatArray
+from domain.values import FloatArray, Points
 from market import pricing
 from market.features import base, options
 from market.panel import Panel
 from market.pricing import shifted
-from models.base import Target
+from models.base import Question, Target
 from trading.accounting import trade
 from trading.bots.catalog import BOTS
 from trading.brokers.base import Quote
@@ -36,6 +37,10 @@ from trading.structures.catalog import propose
 
 WING_SHARE = 0.02
 """Wing of a condor at a distance that no bot of the desk trades, as a share of the spot."""
+TOUCH = 0.001
+"""How near a range must come to a magnet to have touched it, as a share of the magnet."""
+SAME = 1e-5
+"""Relative difference below which an open is the close before it, written twice."""
 
 
 def columns(panel: Panel, target: Target) -> list[int]:
@@ -52,19 +57,145 @@ def columns(panel: Panel, target: Target) -> list[int]:
 def outcomes(panel: Panel, target: Target) -> FloatArray:
     """Return 1 where the target came true, 0 where it did not, shape (T, C, D).
 
-    ``survives``: the close after `horizon` sessions is within ``distance * EM`` of the close, with
-    ``EM = close * VIX/100 * sqrt(horizon/252)``. ``rises``: it is above the close. Costs are no
-    part of it; they are in `results`.
+    Distances and levels in expected moves are of ``close * VIX/100 * sqrt(horizon/252)`` at entry.
+    Costs are no part of it; they are in `results`. What `models.base.Target` says in words, each
+    function here computes.
     """
+    return _QUESTIONS[target.name](panel, target)
+
+
+def _survives(panel: Panel, target: Target) -> FloatArray:
+    close, later = _ends(panel, target)
+    return _within(np.abs(later - close), panel, target)
+
+
+def _above(panel: Panel, target: Target) -> FloatArray:
+    close, later = _ends(panel, target)
+    return _within(close - later, panel, target)
+
+
+def _contained(panel: Panel, target: Target) -> FloatArray:
+    """Of highs and lows where the feed has them; of closes alone the range would look narrower."""
     close = panel.close[:, columns(panel, target)]
-    later = _later(close, target.horizon)
-    if target.name == "rises":
-        known = np.isfinite(close) & np.isfinite(later)
-        return np.where(known, later > close, np.nan)[:, :, None]
+    return _within(_furthest(panel, target, target.horizon), panel, target, close)
+
+
+def _rises(panel: Panel, target: Target) -> FloatArray:
+    close, later = _ends(panel, target)
+    known = np.isfinite(close) & np.isfinite(later)
+    return np.where(known, later > close, np.nan)[:, :, None]
+
+
+def _gains(panel: Panel, target: Target) -> FloatArray:
+    change = _open_to_close(panel, target)
+    return np.where(np.isfinite(change), change >= target.level, np.nan)[:, :, None]
+
+
+def _loses(panel: Panel, target: Target) -> FloatArray:
+    change = _open_to_close(panel, target)
+    return np.where(np.isfinite(change), change <= -target.level, np.nan)[:, :, None]
+
+
+def _nears_flip(panel: Panel, target: Target) -> FloatArray:
+    flip, (opened, closed) = base.value(panel, "GEX_FLIP"), _next_session(panel, target)
+    before, after = np.abs(opened - flip), np.abs(closed - flip)
+    return np.where(np.isfinite(before + after), after < before, np.nan)[:, :, None]
+
+
+def _touches_magnet(panel: Panel, target: Target) -> FloatArray:
+    """Of the magnet that is nearest at the close before."""
+    at = columns(panel, target)
+    close, (below, above) = panel.close[:, at], _magnets(panel)
+    nearest = np.where(close - below <= above - close, below, above)
+    low, high = (_later(side[:, at], target.horizon) for side in (panel.low, panel.high))
+    touched = (low <= nearest * (1 + TOUCH)) & (high >= nearest * (1 - TOUCH))
+    return np.where(np.isfinite(low + high + nearest), touched, np.nan)[:, :, None]
+
+
+def _pins(panel: Panel, target: Target) -> FloatArray:
+    closed, (below, above) = _next_session(panel, target)[1], _magnets(panel)
+    inside = (below <= closed) & (closed <= above)
+    return np.where(np.isfinite(closed + below + above), inside, np.nan)[:, :, None]
+
+
+def _soon(panel: Panel, target: Target) -> FloatArray:
+    edge = target.level * _edge(panel, target)
+    first, whole = (_furthest(panel, target, n) >= edge for n in (1, target.horizon))
+    known = np.isfinite(_furthest(panel, target, target.horizon) + edge)
+    return np.where(known & whole, first, np.nan)[:, :, None]
+
+
+_QUESTIONS: dict[Question, Callable[[Panel, Target], FloatArray]] = {
+    "survives": _survives,
+    "above": _above,
+    "contained": _contained,
+    "rises": _rises,
+    "gains": _gains,
+    "loses": _loses,
+    "nears_flip": _nears_flip,
+    "touches_magnet": _touches_magnet,
+    "pins": _pins,
+    "soon": _soon,
+}
+
+
+def _ends(panel: Panel, target: Target) -> tuple[FloatArray, FloatArray]:
+    """Return the close at entry and that of the deciding bar, each (T, C)."""
+    close = panel.close[:, columns(panel, target)]
+    return close, _later(close, target.horizon)
+
+
+def _within(
+    move: FloatArray, panel: Panel, target: Target, close: FloatArray | None = None
+) -> FloatArray:
+    """Return whether a move is at most each distance, (T, C, D)."""
+    edges = _edge(panel, target)[:, :, None] * np.array(target.distances)
+    known = np.isfinite(move)[:, :, None] & np.isfinite(edges)
+    return np.where(known, move[:, :, None] <= edges, np.nan)
+
+
+def _edge(panel: Panel, target: Target) -> FloatArray:
+    """Return one expected move over the horizon, in points, (T, C)."""
     one = pricing.expected_move(1.0, 100.0, target.horizon)
-    edge = close * one * base.value(panel, "VIX") / 100
-    move, edges = np.abs(later - close)[:, :, None], edge[:, :, None] * np.array(target.distances)
-    return np.where(np.isfinite(move) & np.isfinite(edges), move <= edges, np.nan)
+    return panel.close[:, columns(panel, target)] * one * base.value(panel, "VIX") / 100
+
+
+def _furthest(panel: Panel, target: Target, sessions: int) -> FloatArray:
+    """Return how far any price of the next sessions is from the close at entry, (T, C)."""
+    at = columns(panel, target)
+    close = panel.close[:, at]
+    high = np.where(np.isfinite(panel.high[:, at]), panel.high[:, at], close)
+    low = np.where(np.isfinite(panel.low[:, at]), panel.low[:, at], close)
+    steps = [(_later(high, n), _later(low, n)) for n in range(1, sessions + 1)]
+    moves = [np.maximum(up - close, close - down) for up, down in steps]
+    return np.maximum.reduce(moves)
+
+
+def _next_session(panel: Panel, target: Target) -> tuple[FloatArray, FloatArray]:
+    """Return where the next session opens, and where the last of the horizon closes, (T, C)."""
+    at = columns(panel, target)
+    return _later(panel.open[:, at], 1), _later(panel.close[:, at], target.horizon)
+
+
+def _open_to_close(panel: Panel, target: Target) -> FloatArray:
+    opened, closed = _next_session(panel, target)
+    return closed / np.where(_made_up(panel, target), np.nan, opened) - 1
+
+
+def _made_up(panel: Panel, target: Target) -> NDArray[np.bool_]:
+    """Return where the next open is no open but the close before it, (T, C).
+
+    Vendors write it so: of the index on 95 of 100 days until 2005. From the close before to the
+    close is another question.
+    """
+    at = columns(panel, target)
+    same = np.abs(_later(panel.open[:, at], 1) / panel.close[:, at] - 1) < SAME
+    return np.asarray(same, np.bool_)
+
+
+def _magnets(panel: Panel) -> tuple[FloatArray, FloatArray]:
+    one, two = base.value(panel, "GEX_MAGNET_1"), base.value(panel, "GEX_MAGNET_2")
+    return np.minimum(one, two), np.maximum(one, two)
 
 
 def results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
@@ -77,9 +208,14 @@ def results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
     distance: what is measured is what the desk would do. Shares are bought at the close with the
     first stop of the bot that buys them as the unit of risk, and held to the horizon.
     """
-    if target.name == "rises":
-        return _shares(panel, target, costs)
-    return _condors(panel, target, costs)
+    match target.name:
+        case "rises":
+            return _shares(panel, target, costs)
+        case "survives":
+            return _condors(panel, target, costs)
+        case "gains" | "loses":
+            return _spreads(panel, target, costs)
+    return np.full((len(panel), len(columns(panel, target)), max(len(target.distances), 1)), np.nan)
 
 
 def seller(distance: float, spot: float) -> Bot:
@@ -113,21 +249,43 @@ def _shares(panel: Panel, target: Target, costs: Costs) -> FloatArray:
 
 
 def _condors(panel: Panel, target: Target, costs: Costs) -> FloatArray:
-    close = panel.close[:, columns(panel, target)]
-    out = np.full((*close.shape, len(target.distances)), np.nan)
-    surfaces = _surfaces(panel)
+    sides = [
+        _traded(panel, target, costs, "iron_condor", partial(seller, distance))
+        for distance in target.distances
+    ]
+    return np.stack(sides, axis=-1)[:, None, :]
+
+
+def _spreads(panel: Panel, target: Target, costs: Costs) -> FloatArray:
+    """Debit spreads on the side that the target asks about, as the first bot trades them."""
+    structure = "bull_call" if target.name == "gains" else "bear_put"
+    buyers = [bot for bot in BOTS.values() if structure in bot.structures]
+    if not buyers:
+        return np.full((len(panel), 1, 1), np.nan)
+    return _traded(panel, target, costs, structure, lambda spot: buyers[0])[:, None, None]
+
+
+def _traded(
+    panel: Panel, target: Target, costs: Costs, structure: str, trader: Callable[[Points], Bot]
+) -> FloatArray:
+    """Return what a structure on the first symbol would have earned from each bar on, (T,).
+
+    Parameters
+    ----------
+    trader
+        The bot that trades it, given the spot.
+    """
+    out, surfaces = np.full(len(panel), np.nan), _surfaces(panel)
     for t, surface in surfaces.items():
         bars = [_bar(panel, k) for k in range(t + 1, min(t + target.horizon + 1, len(panel)))]
         if len(bars) < target.horizon or None in bars:
             continue
         vix = float(base.value(panel, "VIX")[t, 0])
-        known = [surfaces.get(t + 1 + k) for k in range(len(bars))]
-        for d, distance in enumerate(target.distances):
-            bot = seller(distance, surface.spot)
-            # a spot too low for such strikes: the label stands, the result is unknown
-            with suppress(DataError):
-                unit = propose("iron_condor", bot, surface, target.horizon, vix, costs)
-                out[t, 0, d] = _managed(unit, surface, [b for b in bars if b], known, bot, costs)
+        known, bot = [surfaces.get(t + 1 + k) for k in range(len(bars))], trader(surface.spot)
+        # a spot too low for such strikes: the label stands, the result is unknown
+        with suppress(DataError):
+            unit = propose(structure, bot, surface, target.horizon, vix, costs)
+            out[t] = _managed(unit, surface, [bar for bar in bars if bar], known, bot, costs)
     return out
 
 
@@ -184,24 +342,32 @@ def _bar(panel: Panel, t: int) -> Bar | None:
 
 def _surfaces(panel: Panel) -> dict[int, Surface]:
     """Return the first symbol's surface at every bar that has what it takes."""
+    if _surfaces not in panel.memo:
+        panel.memo[_surfaces] = dict(_seen(panel))
+    found: dict[int, Surface] = panel.memo[_surfaces]
+    return found
+
+
+def _seen(panel: Panel) -> Iterator[tuple[int, Surface]]:
     close, vix = panel.close[:, 0], base.value(panel, "VIX")[:, 0]
     rv5, rv21 = (options.realised_over_vix(panel, n)[:, 0] * vix for n in (5, 21))
     dln = base.difference(np.log(vix), 5)
     one_day, nine_day = (base.value(panel, name)[:, 0] for name in ("VIX1D", "VIX9D"))
     known = np.isfinite(close + vix + rv5 + rv21 + dln)
-    found = {}
     for t in np.flatnonzero(known).tolist():
         at = panel.times[t].astype("datetime64[s]").astype(datetime).replace(tzinfo=UTC)
-        found[t] = pricing.surface(
-            panel.symbols[0],
-            at,
-            spot=float(close[t]),
-            vix=float(vix[t]),
-            rv5=float(rv5[t]),
-            rv21=float(rv21[t]),
-            dln_vix5=float(dln[t]),
-            friday=at.weekday() == 4,
-            vix1d=float(one_day[t]),
-            vix9d=float(nine_day[t]),
+        yield (
+            t,
+            pricing.surface(
+                panel.symbols[0],
+                at,
+                spot=float(close[t]),
+                vix=float(vix[t]),
+                rv5=float(rv5[t]),
+                rv21=float(rv21[t]),
+                dln_vix5=float(dln[t]),
+                friday=at.weekday() == 4,
+                vix1d=float(one_day[t]),
+                vix9d=float(nine_day[t]),
+            ),
         )
-    return found

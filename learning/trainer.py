@@ -44,6 +44,8 @@ IMPORTS = {
     "GEX_FLIP": CHAINS,
     "GEX_CALL_WALL": CHAINS,
     "GEX_PUT_WALL": CHAINS,
+    "GEX_MAGNET_1": CHAINS,
+    "GEX_MAGNET_2": CHAINS,
 }
 """What to do about a series that is not there."""
 NEWTON, PRECISION, RIDGE = 25, 1e-7, 1e-9

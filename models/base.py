@@ -26,27 +26,82 @@ FROM_TRADE = frozenset({"strike_distance"})
 """Features of the trade and not of the market: `domain.bot.Bot.facts` supplies them."""
 
 
+Question = Literal[
+    "survives",
+    "rises",
+    "gains",
+    "loses",
+    "contained",
+    "above",
+    "nears_flip",
+    "touches_magnet",
+    "pins",
+    "soon",
+]
+"""What can be asked of the sessions after a bar; `learning.labels` has the answers."""
+
+
 class Target(NamedTuple):
-    """What a model predicts.
+    """What a model predicts: one question with two answers.
+
+    A question of three classes (up, flat, down) is two of these: each then has a base rate, a
+    calibration and a verdict of its own, and what is learned of rises can be of use where nothing
+    is learned of falls.
 
     Parameters
     ----------
     name
         ``survives``: after `horizon` sessions the close is within `distance` expected moves of
-        the close at entry. ``rises``: it is above it.
+        the close at entry. ``above``: it is not further below it. ``contained``: no price between
+        is further away. ``rises``: the close is above that at entry. ``gains``, ``loses``: the
+        last of the sessions closes at least `level` above, or below, where the first opened.
+        ``nears_flip``: the next session closes nearer to the gamma flip than it opened.
+        ``touches_magnet``: its range comes within 0.1 % of the nearest magnet. ``pins``: it
+        closes between the two magnets. ``soon``: a move that goes `level` expected moves away
+        within the sessions does so in the first of them; unknown where none goes so far.
     horizon
         Sessions from the bar of the features to the bar that decides.
     universe
         ``index``: the first symbol of the panel. ``stocks``: all the others, pooled.
     distances
-        For ``survives``: each bar gives one row per distance, `strike_distance` being the feature
-        that tells them apart.
+        Each bar gives one row per distance, `strike_distance` being the feature that tells them
+        apart.
+    level
+        A fraction of the price; for ``soon`` a number of expected moves.
     """
 
-    name: Literal["survives", "rises"]
+    name: Question
     horizon: int
     universe: Literal["index", "stocks"]
     distances: tuple[float, ...] = ()
+    level: float = 0.0
+
+    @property
+    def words(self) -> str:
+        """Say what comes true, for people.
+
+        Examples
+        --------
+        >>> Target("gains", 1, "index", level=0.003).words
+        'the index closes at least 0.3 % above the next open, 1 session on'
+        """
+        of = "the index" if self.universe == "index" else "a stock"
+        away = ", ".join(f"{distance:g}" for distance in self.distances) + " expected moves"
+        level = f"{100 * self.level:g} %"
+        verb = {
+            "survives": f"stays within strikes at {away}",
+            "above": f"closes no more than {away} lower",
+            "contained": f"never leaves a range of {away}",
+            "rises": "closes higher",
+            "gains": f"closes at least {level} above the next open",
+            "loses": f"closes at least {level} below the next open",
+            "nears_flip": "closes nearer to the gamma flip than it opens",
+            "touches_magnet": "comes within 0.1 % of the nearest magnet",
+            "pins": "closes between the two magnets",
+            "soon": f"goes {self.level:g} expected moves in the first session, if at all within",
+        }[self.name]
+        plural = "s" if self.horizon > 1 else ""
+        return f"{of} {verb}, {self.horizon} session{plural} on"
 
 
 class Artifact(Value):

@@ -53,6 +53,20 @@ CATALOG: dict[str, Entry] = {
     "prophet-directional": Entry("models.prophet:Directional"),
     "xgb": Entry("models.xgb:Xgb"),
     "lgbm": Entry("models.lgbm:Lgbm"),
+    "orion-up": Entry("models.orion:Up"),
+    "orion-down": Entry("models.orion:Down"),
+    "orion-flip": Entry("models.orion:Flip"),
+    "orion-magnet": Entry("models.orion:Magnet"),
+    "orion-range": Entry("models.orion:Range"),
+    "orion-pin": Entry("models.orion:Pin"),
+    "gex-bullish": Entry("models.gex_direction:Bullish"),
+    "gex-bearish": Entry("models.gex_direction:Bearish"),
+    "wheel": Entry("models.wheel:Wheel"),
+    "pattern": Entry("models.pattern:Pattern"),
+    "discernment-up": Entry("models.discernment:Up"),
+    "discernment-down": Entry("models.discernment:Down"),
+    "discernment-size": Entry("models.discernment:Size"),
+    "discernment-soon": Entry("models.discernment:Soon"),
 }
 
 

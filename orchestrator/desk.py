@@ -182,7 +182,7 @@ class Desk:
                     schema_hash=schema,
                     issues=self.feed.issues(symbol, sight.bar),
                     regime=sight.regimes.get(symbol),
-                    surface=sight.surface if bot.strategy == "condor" else None,
+                    surface=sight.surface if bot.structures else None,
                     book=view.book(bot, symbol),
                     degraded=view.degraded,
                     switches=halted,

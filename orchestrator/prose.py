@@ -43,6 +43,7 @@ CAUSES = {
     Reason.NO_SETUP: "the strategy saw nothing to trade",
     Reason.LOW_PROBABILITY: "the probability was below the least that is asked",
     Reason.NO_CREDIT: "the credit was too small",
+    Reason.NO_REWARD: "it could win too little for what it could lose",
     Reason.NO_SURFACE: "the options could not be priced",
     Reason.ADVISED: "the advisor changed it",
     Reason.CORRELATED: "it would move with what is held already",

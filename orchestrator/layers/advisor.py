@@ -8,6 +8,7 @@ from domain.errors import FeatureMismatch
 from domain.values import Action
 from orchestrator.layers.base import layer
 from trading.strategies import catalog as strategies
+from trading.strategies import spread
 
 
 class Band(StrEnum):
@@ -72,21 +73,24 @@ def advisor(draft: Draft) -> Verdict:
 
 
 def _direction(draft: Draft, level: Band) -> Verdict:
-    """Shrink a bet on a rise by the VIX, and by half when Prophet sees the index falling."""
+    """Shrink a bet on a direction by the VIX, and by half when Prophet sees the other one."""
     context, scale, reasons = draft.context, SIZE[level], [f"VIX is {level}"]
     answer, regime = draft.prediction("prophet-directional"), context.regime
     up = None if answer is None else answer.probability
-    against = up is not None and regime is not None and 1 - up >= regime.gate
+    falls = draft.action is Action.SELL
+    against = up is not None and regime is not None and (up if falls else 1 - up) >= regime.gate
     if against:
         scale *= UNADVISED
-        reasons.append("Prophet sees the index falling, so half")
+        reasons.append(f"Prophet sees the index {'rising' if falls else 'falling'}, so half")
+    structure = spread.chosen(context, draft.action) if context.bot.structures else None
+    proposal = strategies.propose(context, structure, None)
     return Verdict(
         layer="advisor",
         effect=Effect.ADJUST if scale < 1 else Effect.PASS,
         code=Reason.ADVISED if scale < 1 else Reason.OK,
         reason="; ".join(reasons),
-        action=draft.action,
-        proposal=strategies.propose(context, None, None),
+        action=proposal.action,
+        proposal=proposal,
         scale=scale,
         evidence={} if up is None else {"p": up},
     )

@@ -1,12 +1,15 @@
 """Inference: is there a setup, and how probable is it that it pays."""
 
-from domain.bot import Factor
+from collections.abc import Callable
+
 from domain.decision import Context, Draft, Effect, Prediction, Reason, Verdict
 from domain.errors import FeatureMismatch
 from domain.values import Action
-from models import ensemble
+from market.features.catalog import CATALOG as FEATURES
+from models import ensemble, orion
 from orchestrator.layers.base import layer, veto
 from trading.strategies import catalog as strategies
+from trading.strategies.base import Judge, Setup
 
 REDUCED = 2 / 3
 """Share of the size between WISDOM's two thresholds: 5 % of the equity where 7.5 % is full."""
@@ -17,24 +20,22 @@ def inference(draft: Draft) -> Verdict:
     """Ask the strategy for a setup, then the champions whether it will pay.
 
     A bot that sells volatility takes WISDOM's win probability, against thresholds that move with
-    the learned base rate. A bot that bets on a direction needs the ensemble to agree with its
-    setup, at a gate set by the regime.
+    the learned base rate. A bot that buys stocks needs the ensemble to agree with its setup, at a
+    gate set by the regime; one that buys spreads needs ORION to see its side.
     """
     context = draft.context
     if context.unknown:
-        raise FeatureMismatch(f"no value for {', '.join(context.unknown)}")
+        raise FeatureMismatch(f"no value for {', '.join(context.unknown)}{_hint(context.unknown)}")
     setup = strategies.setup(context)
     if setup.action is Action.HOLD:
         return veto("inference", Reason.NO_SETUP, setup.reason, **setup.evidence)
-    if context.bot.factor is Factor.VOLATILITY:
-        if context.surface is None:
-            reason = f"{context.symbol} has no volatility surface to price options on"
-            return veto("inference", Reason.NO_SURFACE, reason)
-        return _wisdom(draft, setup.action)
-    return _agreement(draft, setup.action, setup.evidence)
+    if context.bot.structures and context.surface is None:
+        reason = f"{context.symbol} has no volatility surface to price options on"
+        return veto("inference", Reason.NO_SURFACE, reason)
+    return JUDGES[strategies.find(context.bot.strategy).judge](draft, setup)
 
 
-def _wisdom(draft: Draft, action: Action) -> Verdict:
+def _wisdom(draft: Draft, setup: Setup) -> Verdict:
     wisdom = draft.prediction("wisdom")
     if wisdom is None or wisdom.probability is None:
         return _silent(draft.predictions, "wisdom")
@@ -49,15 +50,15 @@ def _wisdom(draft: Draft, action: Action) -> Verdict:
         layer="inference",
         effect=Effect.PASS if full else Effect.ADJUST,
         reason=f"WISDOM gives {p:.3f} at a base rate of {facts['base_rate']:.3f}",
-        action=action,
+        action=setup.action,
         probability=p,
         scale=1.0 if full else REDUCED,
         evidence=evidence,
     )
 
 
-def _agreement(draft: Draft, wanted: Action, evidence: dict[str, float]) -> Verdict:
-    context = draft.context
+def _agreement(draft: Draft, setup: Setup) -> Verdict:
+    context, wanted, evidence = draft.context, setup.action, setup.evidence
     gate = max(_gate(context), context.bot.p_min)
     vote = ensemble.vote(draft.predictions, gate)
     numbers = evidence | {"gate": gate, "members": float(len(vote.weights))}
@@ -81,10 +82,49 @@ def _agreement(draft: Draft, wanted: Action, evidence: dict[str, float]) -> Verd
     )
 
 
+def _conviction(draft: Draft, setup: Setup) -> Verdict:
+    """Ask ORION for a side, and hold where it is not the setup's."""
+    said, bot = orion.combine(draft.predictions), draft.context.bot
+    if said.probability is None:
+        return _silent(draft.predictions, *orion.DIRECTION)
+    numbers = setup.evidence | {"p": said.probability, "conviction": said.conviction}
+    numbers |= {f"conviction_{name}": part for name, part in said.parts.items()}
+    seen = {1: Action.BUY, -1: Action.SELL}.get(said.side, Action.HOLD)
+    if seen is not setup.action:
+        told = f"{said.probability:.3f}, conviction {said.conviction:.2f}"
+        reason = f"the setup says {setup.action}, ORION {seen} ({told})"
+        return veto("inference", Reason.NO_CONSENSUS, reason, **numbers)
+    if said.probability < bot.p_min:
+        reason = f"ORION gives {said.probability:.3f}, {bot.p_min:.3f} is the least"
+        return veto("inference", Reason.LOW_PROBABILITY, reason, **numbers)
+    absent = f"; absent: {', '.join(said.absent)}" if said.absent else ""
+    return Verdict(
+        layer="inference",
+        reason=f"ORION gives {said.probability:.3f} with a conviction of {said.conviction:.2f}"
+        f"; {setup.reason}{absent}",
+        action=setup.action,
+        probability=said.probability,
+        evidence=numbers,
+    )
+
+
+JUDGES: dict[Judge, Callable[[Draft, Setup], Verdict]] = {
+    "win": _wisdom,
+    "vote": _agreement,
+    "conviction": _conviction,
+}
+
+
 def _gate(context: Context) -> float:
     if context.regime is None:
         raise FeatureMismatch("the regime is unknown: too little history for its two axes")
     return context.regime.gate
+
+
+def _hint(unknown: tuple[str, ...]) -> str:
+    """Return what to do about gamma features, which need data that few feeds have."""
+    gamma = any(FEATURES[name].group == "gex" for name in unknown if name in FEATURES)
+    return "; unavailable: import a GEX history and option chains" if gamma else ""
 
 
 def _silent(predictions: tuple[Prediction, ...], *models: str) -> Verdict:

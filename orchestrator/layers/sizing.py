@@ -1,11 +1,11 @@
 """Sizing: how much of it, if there is an edge at all."""
 
-from domain.bot import Factor
 from domain.decision import Draft, Effect, Proposal, Reason, Verdict
 from domain.errors import OmegaError
-from models import ensemble
+from models import ensemble, orion
 from orchestrator.layers.base import layer, veto
 from risk import sizing as rules
+from trading.strategies import catalog as strategies
 
 WIN = ("wisdom",)
 """Whose payoffs go with the probability that a premium trade is sized by."""
@@ -21,6 +21,9 @@ def sizing(draft: Draft) -> Verdict:
     if bot.min_credit is not None and proposal.entry < bot.min_credit:
         reason = f"a credit of {proposal.entry:.2f}, {bot.min_credit:.2f} is the least"
         return veto("sizing", Reason.NO_CREDIT, reason, credit=proposal.entry)
+    if bot.min_reward is not None and _reward(proposal) < bot.min_reward:
+        reason = f"a reward of {_reward(proposal):.2f} of the risk, {bot.min_reward:g} is the least"
+        return veto("sizing", Reason.NO_REWARD, reason, reward=_reward(proposal))
     gain, loss = payoff(draft, proposal)
     bots = context.book.bots
     answer = rules.size(context, proposal, p, gain, loss, draft.scale, bots)
@@ -41,17 +44,29 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     """Return what a winner brings and a loser costs, in units of the proposal's risk.
 
     Both are means that training measured over all of history, after costs, with the bot's own
-    exits. A vertical, of which nothing was measured, brings what it can bring at most, and counts
-    a loser as a total loss.
+    exits. A credit spread, of which nothing was measured, brings what it can bring at most, and
+    counts a loser as a total loss.
     """
-    if draft.context.bot.factor is Factor.VOLATILITY and proposal.structure != "iron_condor":
-        if proposal.max_gain is None:
-            raise OmegaError(f"{proposal.structure} has no known best case")
-        return proposal.max_gain / proposal.max_loss, 1.0
-    asked = WIN if draft.context.bot.factor is Factor.VOLATILITY else tuple(ensemble.WEIGHTS)
+    judge = strategies.find(draft.context.bot.strategy).judge
+    if judge == "win" and proposal.structure != "iron_condor":
+        return _reward(proposal), 1.0
+    asked: tuple[str, ...]
+    match judge:
+        case "win":
+            asked = WIN
+        case "vote":
+            asked = tuple(ensemble.WEIGHTS)
+        case "conviction":
+            asked = orion.DIRECTION[:1] if proposal.side > 0 else orion.DIRECTION[1:]
     facts = [said.facts for model in asked if (said := draft.prediction(model)) is not None]
     measured = [known for known in facts if {"gain", "loss"} <= known.keys()]
     if not measured:
         raise OmegaError("no model says what a winner brings and a loser costs")
     n = len(measured)
     return sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
+
+
+def _reward(proposal: Proposal) -> float:
+    if proposal.max_gain is None:
+        raise OmegaError(f"{proposal.structure} has no known best case")
+    return proposal.max_gain / proposal.max_loss

@@ -44,7 +44,9 @@ def test_an_outcome_is_the_label_that_training_would_use(packaged: Panel) -> Non
 
 def test_a_stocks_outcome_is_its_own(packaged: Panel) -> None:
     asked = [
-        forecast(packaged, 700, target="rises", horizon=10, symbol=symbol, distance=None)
+        forecast(
+            packaged, 700, model="xgb", target="rises", horizon=10, symbol=symbol, distance=None
+        )
         for symbol in packaged.symbols
     ]
     found = outcomes(packaged, asked, END)

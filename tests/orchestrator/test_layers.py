@@ -1,6 +1,7 @@
 """Every layer: what it lets through, what it shrinks, what it stops, and with which reason."""
 
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -319,10 +320,11 @@ def test_every_band_has_a_line_in_every_table() -> None:
 
 
 def test_prophet_that_sees_the_index_falling_halves_a_purchase_and_nothing_more() -> None:
-    falling = advisor(chosen(stock(), examples.prediction(0.4, "prophet-directional")))
+    bought = partial(chosen, stock(), action=Action.BUY)
+    falling = advisor(bought(examples.prediction(0.4, "prophet-directional")))
     assert falling.scale == UNADVISED
     assert not falling.vetoed
-    rising = advisor(chosen(stock(), examples.prediction(0.6, "prophet-directional")))
+    rising = advisor(bought(examples.prediction(0.6, "prophet-directional")))
     assert (rising.scale, rising.verdicts[-1].evidence) == (1.0, {"p": 0.6})
 
 

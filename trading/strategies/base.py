@@ -1,7 +1,7 @@
 """What a strategy is: when to enter, and what would be traded."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pydantic import Field
 
@@ -22,8 +22,12 @@ class Setup(Value):
     evidence: dict[str, float] = Field(default_factory=dict)
 
 
+Judge = Literal["win", "vote", "conviction"]
+"""Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, or ORION."""
+
+
 class Strategy(NamedTuple):
-    """Two pure functions and the features that they read.
+    """Two pure functions, the features that they read, and who is asked whether it will pay.
 
     Parameters
     ----------
@@ -41,4 +45,5 @@ class Strategy(NamedTuple):
     title: str
     setup: Callable[[Context], Setup]
     propose: Callable[[Context, str | None, float | None], Proposal]
+    judge: Judge
     features: tuple[str, ...] = ()

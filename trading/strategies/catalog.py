@@ -6,12 +6,15 @@ a line here; a bot then trades it by name.
 
 from domain.decision import Context, Proposal
 from domain.errors import Refused
-from trading.strategies import condor, score
+from trading.strategies import condor, options, score, spread
 from trading.strategies.base import Setup, Strategy
 
 CATALOG: dict[str, Strategy] = {
-    "condor": Strategy("Sell premium", condor.setup, condor.propose, condor.FEATURES),
-    "score": Strategy("Adaptive momentum", score.setup, score.propose, score.FEATURES),
+    "condor": Strategy("Sell premium", condor.setup, options.propose, "win", condor.FEATURES),
+    "score": Strategy("Adaptive momentum", score.setup, score.propose, "vote", score.FEATURES),
+    "spread": Strategy(
+        "Debit spreads at the walls", spread.setup, options.propose, "conviction", spread.FEATURES
+    ),
 }
 
 

@@ -1,10 +1,8 @@
 """Sell premium: options a distance away from spot, and wings beyond them."""
 
-from domain.decision import Context, Proposal
-from domain.errors import DataError, FeatureMismatch, SettingsError
+from domain.decision import Context
 from domain.values import Action
 from trading.strategies.base import Setup
-from trading.structures import catalog as structures
 
 FEATURES = ("vix",)
 
@@ -12,39 +10,3 @@ FEATURES = ("vix",)
 def setup(context: Context) -> Setup:
     """Premium can be sold in any session; whether today suits is for the models to say."""
     return Setup(action=Action.SELL, reason="premium is for sale in every session")
-
-
-def propose(
-    context: Context, structure: str | None = None, distance: float | None = None
-) -> Proposal:
-    """Return a structure around the context's spot, priced on its surface.
-
-    Parameters
-    ----------
-    structure
-        The first of the bot's if None.
-    distance
-        Of the short strikes, in expected moves; the bot's own if None.
-
-    Raises
-    ------
-    FeatureMismatch
-        VIX is unknown, by which the strikes are placed.
-    DataError
-        There is no surface to price it on.
-    SettingsError
-        The bot does not trade this structure, or any.
-    """
-    bot = context.bot
-    if "vix" not in context.features:
-        raise FeatureMismatch(f"condor needs vix to place the strikes of {context.symbol}")
-    if context.surface is None:
-        raise DataError(f"{context.symbol} has no volatility surface to price options on")
-    name = structure or next(iter(bot.structures), "")
-    if name not in bot.structures:
-        known = ", ".join(bot.structures) or "none"
-        raise SettingsError(f"{bot.name} does not trade {name or 'anything'!r}; its own: {known}")
-    if distance is not None:
-        bot = bot.model_copy(update={"distance": distance})
-    vix = context.features["vix"]
-    return structures.propose(name, bot, context.surface, bot.horizon, vix, context.costs)
