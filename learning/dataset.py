@@ -17,13 +17,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from domain.book import Costs
-from domain.errors import InsufficientData
+from domain.errors import InsufficientData, ModelError
 from domain.values import FloatArray
 from learning import labels
+from learning.walkforward import EMBARGO
 from market import window
 from market.features import compute
 from market.panel import Panel, Times
-from models.base import FROM_TRADE, Target
+from market.quality import utc
+from models import catalog
+from models.base import FROM_MODELS, FROM_TRADE, Target, of_market
 
 COVERAGE = 0.5
 """Share of the rows in which a feature must be known. One that is known in fewer is left out as
@@ -156,6 +159,51 @@ def labelled(
     return replace(complete.take(slice(kept)), dropped=rows - kept)
 
 
+def stacked(panel: Panel, name: str, costs: Costs) -> FloatArray:
+    """Return what a model of the index would have said at each bar before it could know, (T,).
+
+    Walked forward [1]_: the bars of a calendar year are answered by a fit on what was known when
+    the year before ended, less the embargo. What a model is fed with in training is then as much
+    out of sample as what the champion says of today. NaN where there was too little to learn from,
+    or a feature is unknown. The seed of these fits is 0, whatever the training's: they are data.
+
+    References
+    ----------
+    .. [1] D. H. Wolpert, "Stacked generalization", Neural Networks 5 (1992).
+    """
+    key = (stacked, name, costs)
+    if key not in panel.memo:
+        panel.memo[key] = _stacked(panel, name, costs)
+    said: FloatArray = panel.memo[key]
+    return said
+
+
+def _stacked(panel: Panel, name: str, costs: Costs) -> FloatArray:
+    model = catalog.entry(name).load()
+    said = np.full(len(panel), np.nan)
+    if not set(model.requires) <= panel.series.keys():
+        return said
+    years = panel.times.astype("datetime64[Y]")
+    for year in np.unique(years)[1:]:
+        rows = np.flatnonzero(years == year)
+        if not all(np.isfinite(panel.series[s][: rows[0]]).any() for s in model.requires):
+            continue
+        end = panel.times[max(rows[0] - EMBARGO, 0)]
+        try:
+            known = labelled(panel, model.target, model.features, utc(end), costs)
+            learned = known.every(model.stride)
+            fitted = model(seed=0).fit(learned.X, learned.label)
+        except ModelError:  # too little was known by then
+            continue
+        used = list(known.known)
+        market = compute.history(panel, used)
+        x = pd.DataFrame({f: market[f][rows, 0] for f in used})
+        whole = np.isfinite(x.to_numpy()).all(axis=1)
+        if whole.any():
+            said[rows[whole]] = fitted.predict(x[whole])
+    return said
+
+
 def _complete(whole: _Whole, used: NDArray[np.bool_]) -> tuple[Dataset, IntArray]:
     """Return the rows in which all features in use are known, and their places in the whole."""
     places = np.flatnonzero(whole.finite[:, used].all(axis=1))
@@ -170,12 +218,15 @@ def _whole(panel: Panel, target: Target, features: tuple[str, ...], costs: Costs
     places = labels.columns(panel, target)
     y = labels.outcomes(panel, target)
     bars, symbols, distances = y.shape
-    market = compute.history(panel, [name for name in features if name not in FROM_TRADE])
+    market = compute.history(panel, of_market(features))
     x = np.empty((*y.shape, len(features)), np.float32)
     for f, name in enumerate(features):
-        x[..., f] = (
-            np.array(target.distances) if name in FROM_TRADE else market[name][:, places, None]
-        )
+        if name in FROM_TRADE:
+            x[..., f] = np.array(target.distances)
+        elif name in FROM_MODELS:
+            x[..., f] = stacked(panel, FROM_MODELS[name], costs)[:, None, None]
+        else:
+            x[..., f] = market[name][:, places, None]
     rows = np.flatnonzero(np.isfinite(y).ravel())
     bar = np.repeat(np.arange(bars), symbols * distances)[rows]
     names = np.tile(np.repeat(np.array(panel.symbols)[places], distances), bars)[rows]

@@ -9,7 +9,7 @@ Nothing in here imports pandas or a training library: whoever serves needs `Arti
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from hashlib import sha256
 from typing import TYPE_CHECKING, ClassVar, Literal, NamedTuple, Self
 
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
 FROM_TRADE = frozenset({"strike_distance"})
 """Features of the trade and not of the market: `domain.bot.Bot.facts` supplies them."""
 
+
+FROM_MODELS = {"orion_up": "orion-up", "orion_down": "orion-down"}
+"""Features that are answers of other models, and of which: `learning.stacking` makes the history
+that is learned from, the champions of the day make the newest."""
 
 Question = Literal[
     "survives",
@@ -209,6 +213,11 @@ class Artifact(Value):
         return plain | special
 
 
+def of_market(features: Iterable[str]) -> tuple[str, ...]:
+    """Return those features that are neither of the trade nor answers of other models."""
+    return tuple(name for name in features if name not in FROM_TRADE and name not in FROM_MODELS)
+
+
 def at(fact: str, distance: float) -> str:
     """Return the key of a fact that holds at one strike distance: ``base_rate@1.2``."""
     return f"{fact}@{distance:g}"
@@ -251,7 +260,7 @@ class Model(ABC):
     @classmethod
     def market_features(cls) -> tuple[str, ...]:
         """Return the features that are computed from market data."""
-        return tuple(name for name in cls.features if name not in FROM_TRADE)
+        return of_market(cls.features)
 
     @abstractmethod
     def fit(self, X: pd.DataFrame, y: pd.Series, calibrate_from: int | None = None) -> Self:

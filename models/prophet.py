@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from domain.values import FloatArray
-from models.base import Target
+from models.base import FROM_MODELS, Target
 from models.boosting import Boosted
 from models.forest import Forest, from_histogram
 from models.wisdom import DISTANCES, MARKET
@@ -88,13 +88,14 @@ class Condor(Prophet):
 class Directional(Prophet):
     """The chance that the index closes higher five sessions on.
 
-    At half the rate of the others: the less there is to learn, the more of it is noise (skill
-    walked forward -0.009, at their rate and leaves -0.025; 0.005 from seed to seed).
+    Beside the market it hears ORION, where ORION answers. At half the rate of the others: the
+    less there is to learn, the more of it is noise (skill walked forward -0.009, at their rate
+    and leaves -0.025; 0.005 from seed to seed).
     """
 
     name = "prophet-directional"
     title = "Prophet, direction"
-    features = (*MARKET, "is_friday")
+    features = (*MARKET, "is_friday", *FROM_MODELS)
     target = Target("rises", horizon=5, universe="index")
     parameters: ClassVar[dict[str, Any]] = Prophet.parameters | {
         "learning_rate": 0.05,
