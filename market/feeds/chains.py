@@ -41,7 +41,8 @@ LEVELS = (
     "CHAIN_SKEW",
 )
 """Series that a chain gives. Its net gamma is no vendor's, so it is not called ``GEX_NET``."""
-MEASURED = "measured from option chains"
+MEASURED = "option chains"
+"""What such a series says it was made from."""
 OLDEST = 5
 """Sessions for which a chain may be looked at, unless said otherwise: a week."""
 KEPT = 4

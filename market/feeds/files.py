@@ -168,7 +168,7 @@ class Files(Feed):
 
     @property
     def real(self) -> tuple[str, ...]:
-        series = ", ".join(self.panel().series) or "none"
+        series = ", ".join(x for x in self.panel().series if x not in self.origins) or "none"
         return (
             f"Prices of {', '.join(self.symbols)} and series ({series}), {self.frequency}, "
             f"as found in {self.path.name}; whether they are real is for whoever made the files.",
@@ -185,10 +185,13 @@ class Files(Feed):
         for symbol in dict.fromkeys(day.symbol for day in self.quoted):
             own = [day.asof for day in self.quoted if day.symbol == symbol]
             names = [name for name, whose in self.origins.items() if whose == chains.MEASURED]
-            told = f" {_listed(names)} are {chains.MEASURED}." if symbol == self.symbols[0] else ""
+            told = ""
+            if names and symbol == self.symbols[0]:
+                told = f" {_listed(names)} are measured from them."
+            number = "1 chain" if len(own) == 1 else f"{len(own)} chains"
             yield (
-                f"Option quotes of {symbol}: {len(own)} chains, {min(own):%Y-%m-%d} to "
-                f"{max(own):%Y-%m-%d}, each known from the session after its own.{told}"
+                f"Option quotes of {symbol}: {number}, {min(own):%Y-%m-%d} to "
+                f"{max(own):%Y-%m-%d}, known from the session after their own.{told}"
             )
 
     @property

@@ -34,6 +34,16 @@ class Intake(Value):
     written: bool = True
 
 
+class Examined(Value):
+    """The option chains of a file or folder that was not imported."""
+
+    chains: tuple[chains.Day, ...]
+    refused: tuple[Quarantined, ...]
+    """Files of chains that cannot be used."""
+    others: int
+    """Files that are no chains."""
+
+
 def folder_of(settings: Settings) -> Path:
     """Return where imported data lies."""
     return settings.home / "data"
@@ -118,6 +128,21 @@ def take(
         refused=tuple(refused),
         written=not dry_run,
     )
+
+
+def examine(path: Path, symbol: str | None = None) -> Examined:
+    """Read the option chains of a file or folder, and say which of them cannot be used."""
+    found: list[chains.Day] = []
+    refused: list[Quarantined] = []
+    every = files.found(path) if path.is_dir() else [path]
+    own = [file for file in every if quotes.recognised(file)]
+    for file in own:
+        try:
+            found += _chains(file, symbol, None)[1]
+        except ForeignFile as error:
+            name = file.relative_to(path).as_posix() if path.is_dir() else file.name
+            refused.append(Quarantined(symbol=name, defect=Defect.FOREIGN, detail=str(error)))
+    return Examined(chains=tuple(found), refused=tuple(refused), others=len(every) - len(own))
 
 
 def _outside(folder: Path, sources: list[Path]) -> list[Path]:
