@@ -328,9 +328,9 @@ def benchmark(symbols: Iterable[str]) -> str | None:
 def mixed(held: Iterable[tuple[str, str | None, str]]) -> str:
     """Say which series would come from two makers, each named with its file; empty if none would.
 
-    Every maker of gamma figures has its own model. Two that were compared agreed with a correlation
-    of 0.65, one negative on 12 % of the days and the other on 58 %, so that a history of both would
-    change its meaning where they meet.
+    Every maker of gamma figures has its own model. Over the 1,258 sessions of 2020-2024 those of
+    two correlate by 0.69, and one is negative on 14 % of them, the other on 56 %: a history of both
+    would change its meaning where they meet.
 
     Parameters
     ----------
