@@ -57,7 +57,10 @@ GZIP = b"\x1f\x8b"
 LARGEST = 200_000_000
 """Bytes of text. A day of SPX takes 3 million; more than this is no chain, or a bomb."""
 MOST_SPOT = 1e7
+GLANCE = 4096
+"""Bytes in which a chain shows what it is; the longest header seen has 177."""
 
+_TABLE = re.compile(r'^"?Expiration Date', re.MULTILINE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _HOURS = {"EST": -5, "EDT": -4, "CST": -6, "CDT": -5, "MST": -7, "MDT": -6, "PST": -8, "PDT": -7}
 _HOURS |= {"UTC": 0, "GMT": 0, "BST": 1, "CET": 1, "CEST": 2}
@@ -144,6 +147,26 @@ def read(path: Path, symbol: str = "SPX") -> Chain:
     return chains[0]
 
 
+def recognised(path: Path) -> bool:
+    """Whether a file's first lines are those of a chain. Nothing is checked; `read` does that."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(GLANCE)
+        if head.startswith(
+            GZIP
+        ):  # as far as it goes: one that is cut off is a chain that is broken
+            head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, GLANCE)
+    except (OSError, zlib.error):
+        return False
+    text = head.decode("utf-8-sig", "replace")
+    return bool(_TABLE.search(text)) or text.lower().startswith(",".join(DAILY))
+
+
+def parse(raw: bytes, name: str, symbol: str = "SPX") -> list[Chain]:
+    """Read the chains in the bytes of a file called `name`, oldest first. Raises as `read` does."""
+    return _chains(_text(raw, name), name, symbol)
+
+
 def days(path: Path, symbol: str = "SPX") -> Iterator[Chain]:
     """Read the chains of a folder, or of a file that holds several days, oldest first per file.
 
@@ -159,9 +182,16 @@ def days(path: Path, symbol: str = "SPX") -> Iterator[Chain]:
 
 
 def _parse(path: Path, symbol: str) -> list[Chain]:
-    text = _text(path)
     try:
-        if table := re.search(r'^"?Expiration Date', text, re.MULTILINE):
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ForeignFile(f"{path.name} cannot be read ({error}); {EXPECTED}") from error
+    return parse(raw, path.name, symbol)
+
+
+def _chains(text: str, name: str, symbol: str) -> list[Chain]:
+    try:
+        if table := _TABLE.search(text):
             head, body = text[: table.start()], text[table.start() :]
             return [_quotes(head, _rows(body, CBOE))]
         if text.lower().startswith(",".join(DAILY)):
@@ -171,21 +201,20 @@ def _parse(path: Path, symbol: str) -> list[Chain]:
                 raise ForeignFile("its days are out of order")
             return [_daily(same, symbol) for _, same in dated]
     except (DataError, ValueError, csv.Error) as error:
-        raise ForeignFile(f"{path.name}: {error}; {EXPECTED}") from error
-    raise ForeignFile(f"{path.name} is no option chain; {EXPECTED}")
+        raise ForeignFile(f"{name}: {error}; {EXPECTED}") from error
+    raise ForeignFile(f"{name} is no option chain; {EXPECTED}")
 
 
-def _text(path: Path) -> str:
+def _text(raw: bytes, name: str) -> str:
     try:
-        raw = path.read_bytes()
         if raw.startswith(GZIP):
             with gzip.open(io.BytesIO(raw)) as file:
                 raw = file.read(LARGEST + 1)
         if len(raw) > LARGEST:
-            raise ForeignFile(f"{path.name} holds more than {LARGEST:,} bytes; {EXPECTED}")
+            raise ForeignFile(f"{name} holds more than {LARGEST:,} bytes; {EXPECTED}")
         return raw.decode("utf-8-sig")
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise ForeignFile(f"{path.name} cannot be read ({error}); {EXPECTED}") from error
+        raise ForeignFile(f"{name} cannot be read ({error}); {EXPECTED}") from error
 
 
 def _rows(text: str, columns: tuple[str, ...]) -> list[list[str]]:

@@ -9,6 +9,10 @@ from api import opening, render
 from api.verbs.common import DryRun, Json
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from market.feeds.chains import Day
+    from market.feeds.intake import Examined
     from market.gex import Gex
     from market.quality import Report
 
@@ -19,6 +23,9 @@ Zone = Annotated[
 ]
 Collar = Annotated[
     float | None, typer.Option(help="Largest credible move between closes; 2 is a factor of 3.")
+]
+Underlying = Annotated[
+    str | None, typer.Option(help="Of option chains whose file does not say, as SPX.")
 ]
 SHOWN = 12
 
@@ -39,7 +46,10 @@ def listing(ctx: typer.Context, json: Json = False) -> None:
             "holds": one.bars
             and f"{one.bars:,} {one.frequency} bars, {one.first:%Y-%m-%d} to {one.last:%Y-%m-%d}",
             "symbols": ", ".join(one.symbols),
-            "series": ", ".join(one.series),
+            "series": ", ".join(
+                f"{name} ({one.origins[name]})" if name in one.origins else name
+                for name in one.series
+            ),
             "set aside": one.quarantined if one.bars else None,
             "hash": one.data_hash,
             "real": "\n".join(one.real),
@@ -52,9 +62,13 @@ def listing(ctx: typer.Context, json: Json = False) -> None:
 @app.command("import")
 def take(
     ctx: typer.Context,
-    path: Annotated[Path, typer.Argument(help="A file of bars, or a folder of them.")],
+    paths: Annotated[
+        list[Path],
+        typer.Argument(help="Files of bars, series or option chains, or folders of them."),
+    ],
     timezone: Zone = None,
     collar: Collar = None,
+    symbol: Underlying = None,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -62,13 +76,15 @@ def take(
     from domain.errors import ForeignFile
     from market.feeds import intake
 
-    if not path.exists():
-        raise ForeignFile(f"{path} does not exist; give a file or folder of bars")
+    for path in paths:
+        if not path.exists():
+            raise ForeignFile(f"{path} does not exist; give a file or folder of bars")
     done = intake.take(
-        path,
+        paths,
         opening.settings(ctx),
         timezone,
         collar=collar,
+        symbol=symbol,
         asof=opening.now(),
         dry_run=dry_run,
     )
@@ -79,16 +95,19 @@ def take(
         (
             entry.name,
             ", ".join(entry.symbols[:4]) + (" …" if len(entry.symbols) > 4 else ""),
-            entry.frequency,
+            "chain" if entry.kind == "chain" else entry.frequency,
             f"{entry.usable:,}",
+            entry.vendor or "",
             ", ".join(f"{n} {defect}" for defect, n in entry.quarantined.items()) or render.NONE,
             f"{entry.first:%Y-%m-%d}" if entry.first else render.NONE,
             f"{entry.last:%Y-%m-%d}" if entry.last else render.NONE,
         )
         for entry in done.taken
     ]
-    columns = ("file~", "symbols~", "bars", ">usable", "set aside~", "first", "last")
+    columns = ("file~", "symbols~", "what", ">usable", "made by", "set aside~", "first", "last")
     render.show(render.spaced(render.table("", columns, rows)))
+    for name in done.replaced:
+        render.note(f"{'would replace' if dry_run else 'replaced'} what {name} was before")
     for refused in done.refused:
         render.note(f"refused {refused.symbol}: {refused.detail}")
     verb = "would be copied" if dry_run else "copied"
@@ -107,27 +126,73 @@ def check(
         Path | None, typer.Argument(help="A file or folder; else the feed in use.")
     ] = None,
     timezone: Zone = None,
+    symbol: Underlying = None,
     json: Json = False,
 ) -> None:
     """Say what is wrong with data. Exit code 1 when anything had to be set aside."""
     from domain.errors import ForeignFile
     from market import quality
+    from market.feeds import intake
     from market.feeds.files import Files
 
     if path is not None and not path.exists():
         raise ForeignFile(f"{path} does not exist; give a file or folder of bars")
-    found = quality.report(
-        opening.feed(opening.settings(ctx)) if path is None else Files(path, timezone)
-    )
+    seen = intake.examine(path, symbol) if path is not None else None
+    if seen is not None and not seen.others and (seen.chains or seen.refused):
+        _only_chains(seen, json)
+        return
+    feed = opening.feed(opening.settings(ctx)) if path is None else Files(path, timezone)
+    found = quality.report(feed)
+    quoted = feed.quoted if isinstance(feed, Files) else ()
+    if seen is not None and seen.chains:
+        quoted = seen.chains
     if json:
-        render.emit(found.model_dump(mode="json") | {"clean": found.clean})
+        more = {"clean": found.clean, "chains": [day.model_dump(mode="json") for day in quoted]}
+        render.emit(found.model_dump(mode="json") | more)
     else:
-        _checked(found)
+        _checked(found, quoted)
     if not found.clean:
         raise typer.Exit(1)
 
 
-def _checked(found: "Report") -> None:
+def _only_chains(seen: "Examined", json: bool) -> None:
+    """Say what is in a file or folder of chains and nothing else."""
+    if json:
+        render.emit(seen.model_dump(mode="json") | {"clean": not seen.refused})
+    else:
+        if seen.chains:
+            render.show(render.spaced(_chains(seen.chains)))
+        for refused in seen.refused:
+            render.note(f"refused {refused.symbol}: {refused.detail}")
+        said = f"{len(seen.chains)} option chains can be used, {len(seen.refused)} files cannot."
+        render.show(render.spaced(said))
+    if seen.refused:
+        raise typer.Exit(1)
+
+
+def _chains(quoted: "Sequence[Day]") -> Any:
+    """Return a table of chains by symbol: how many, of when, and what they do not say."""
+    from market.feeds.chains import LEVELS
+
+    rows = []
+    for symbol in dict.fromkeys(day.symbol for day in quoted):
+        own = [day for day in quoted if day.symbol == symbol]
+        lacks = {name: sum(name not in day.levels for day in own) for name in LEVELS}
+        rows.append(
+            (
+                symbol,
+                f"{len(own):,}",
+                f"{min(day.asof for day in own):%Y-%m-%d}",
+                f"{max(day.asof for day in own):%Y-%m-%d}",
+                f"{sum(day.contracts for day in own):,}",
+                ", ".join(f"no {name} in {n}" for name, n in lacks.items() if n),
+            )
+        )
+    columns = ("chains of", ">chains", "first", "last", ">contracts", "unknown~")
+    return render.table("option chains, known from the session after their own", columns, rows)
+
+
+def _checked(found: "Report", quoted: "Sequence[Day]") -> None:
     rows = [
         (
             one.symbol,
@@ -143,6 +208,8 @@ def _checked(found: "Report") -> None:
     columns = ("symbol", ">bars", "first", "last", ">missing", "set aside~", "~")
     title = f"{found.feed}: {found.bars:,} {found.frequency} bars, data {found.data_hash}"
     render.show(render.spaced(render.table(title, columns, rows)))
+    if quoted:
+        render.show(render.spaced(_chains(quoted)))
     for entry in found.quarantined[:SHOWN]:
         render.note(f"{entry.symbol} {render.when(entry.at)} {entry.defect}: {entry.detail}")
     total = sum(found.defects.values())
@@ -193,6 +260,8 @@ def _exposure(day: "Gex") -> None:
         "flip": level(day.flip, "none within 20 %"),
         "call wall": level(day.call_wall, "none"),
         "put wall": level(day.put_wall, "none"),
+        "magnet below": level(day.magnet_below, "none"),
+        "magnet above": level(day.magnet_above, "none"),
         "contracts": f"{day.contracts:,}, of which {day.contracts_with_oi:,} with open interest",
     }
     title = f"{day.symbol} gamma exposure  {render.when(day.asof)}"

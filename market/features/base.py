@@ -43,7 +43,7 @@ Rolling sums leave residues near 1e-8 of the level behind them, so exactly zero 
 
 
 FIELDS = ("open", "high", "low", "close", "volume")
-SIGNED = frozenset({"GEX_NET"})
+SIGNED = frozenset({"GEX_NET", "CHAIN_NET", "CHAIN_PUTS", "CHAIN_SKEW"})
 """Inputs that may be zero or negative; every other level must be positive."""
 
 
@@ -258,6 +258,14 @@ def deviation(x: FloatArray, n: int, level: FloatArray | None = None) -> FloatAr
     floor = FLAT if level is None else FLAT * np.abs(level)
     np.copyto(out, np.nan, where=out <= floor)
     return out
+
+
+def percentile(x: FloatArray, n: int) -> FloatArray:
+    """Return the share of the last n values below the newest, ties halved, 0 to 1.
+
+    Unknown where none of them differs.
+    """
+    return np.where(highest(x, n) > lowest(x, n), (rank(x, n) + 1.0) / 2.0, np.nan)
 
 
 def _smooth(x: FloatArray, alpha: float) -> FloatArray:

@@ -6,7 +6,7 @@ needs settings. The line alone gives it a place in ``omega data list`` and the c
 
 from importlib import import_module
 
-from pydantic import AwareDatetime
+from pydantic import AwareDatetime, Field
 
 from domain.errors import ForeignFile, IntegrityError, SettingsError
 from domain.settings import Settings
@@ -33,6 +33,8 @@ class Source(Value):
     frequency: Frequency | None = None
     symbols: tuple[str, ...] = ()
     series: tuple[str, ...] = ()
+    origins: dict[str, str] = Field(default_factory=dict)
+    """Who made a series, where it is a vendor or was measured from chains."""
     bars: int | None = None
     first: AwareDatetime | None = None
     last: AwareDatetime | None = None
@@ -91,11 +93,14 @@ def _describe(name: str, settings: Settings) -> Source:
         panel = feed.panel()
     except (ForeignFile, IntegrityError, SettingsError) as error:
         return plain.model_copy(update={"problem": str(error)})
+    from market.feeds.files import Files
+
     return Source(
         **plain.model_dump(include={"name", "title", "chosen"}),
         frequency=feed.frequency,
         symbols=feed.symbols,
         series=tuple(sorted(panel.series)),
+        origins=feed.origins if isinstance(feed, Files) else {},
         bars=len(panel),
         first=utc(panel.times[0]),
         last=utc(panel.times[-1]),

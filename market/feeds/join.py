@@ -27,6 +27,8 @@ class Levels(NamedTuple):
     frequency: Frequency = "daily"
     interval: int = 0
     """Seconds, of intraday values."""
+    after: bool = False
+    """Whether a session's value is made after its close, to be known from the next session on."""
 
 
 def union(prices: Mapping[str, "pd.DataFrame"], series: Mapping[str, Levels]) -> Panel:
@@ -64,13 +66,16 @@ def known_at(times: Times, levels: Levels) -> FloatArray:
     """Return the newest value of a series at each time, or NaN where that is too old to say.
 
     A daily value holds from its session's close until the next one's: a daily bar takes the value
-    of its own session or none, a bar within a session takes that of the session before. An intraday
-    value holds for twice its interval.
+    of its own session or none, a bar within a session takes that of the session before. One that is
+    made `after` the close holds from the next session's open to its close: every bar takes that of
+    the session before its own, or none. An intraday value holds for twice its interval.
     """
     stamps = levels.frame["time"].to_numpy().astype("datetime64[s]")
     values = levels.frame["close"].to_numpy(np.float64)
     if not len(stamps):
         return np.full(len(times), np.nan)
+    if levels.after:
+        return _before(times, stamps, values)
     place = np.searchsorted(stamps, times, side="right") - 1
     newest = stamps[np.maximum(place, 0)]
     if levels.frequency == "daily":
@@ -80,3 +85,12 @@ def known_at(times: Times, levels: Levels) -> FloatArray:
     else:
         fresh = times - newest < np.timedelta64(2 * levels.interval, "s")
     return np.where((place >= 0) & fresh, values[np.maximum(place, 0)], np.nan)
+
+
+def _before(times: Times, stamps: Times, values: FloatArray) -> FloatArray:
+    """Return at each time the value of the session before the one that it lies in."""
+    _, opens, closes = calendar.hours()
+    session = np.searchsorted(opens, times, side="right") - 1
+    due = closes[np.maximum(session - 1, 0)]
+    place = np.minimum(np.searchsorted(stamps, due), len(stamps) - 1)
+    return np.where((session > 0) & (stamps[place] == due), values[place], np.nan)

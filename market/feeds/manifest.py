@@ -2,6 +2,7 @@
 
 from hashlib import sha256
 from pathlib import Path
+from typing import Literal
 
 from pydantic import AwareDatetime, ValidationError
 
@@ -29,12 +30,19 @@ class Entry(Value):
     first: AwareDatetime | None
     last: AwareDatetime | None
     quarantined: dict[Defect, int]
+    kind: Literal["bars", "chain"] = "bars"
+    vendor: str | None = None
+    """Whose figures these are, where a vendor's layout says so."""
+    chains: tuple[AwareDatetime, ...] = ()
+    """Of a file of option chains: when the quotes of each were alive."""
 
 
 class Manifest(Value):
     """Everything in a folder of imported data, by name."""
 
     entries: tuple[Entry, ...] = ()
+    derived: str | None = None
+    """SHA-256 of what was measured from the option chains among them."""
 
     def entry(self, name: str) -> Entry:
         """Return the entry of a file. Raises `ForeignFile` when it was not imported."""
@@ -86,4 +94,24 @@ def verify(folder: Path, manifest: Manifest) -> None:
         if not file.is_file():
             raise IntegrityError(f"{file} was imported and is gone; import it again")
         if fingerprint(file) != entry.sha256:
-            raise IntegrityError(f"{file} has changed since it was imported; import it again")
+            raise changed(file)
+
+
+def content(folder: Path, entry: Entry) -> bytes:
+    """Return the bytes of one imported file, the very ones that were hashed.
+
+    Raises `IntegrityError` when they are not those that were imported.
+    """
+    file = folder / entry.name
+    try:
+        raw = file.read_bytes()
+    except OSError as error:
+        raise IntegrityError(f"{file} was imported and is gone; import it again") from error
+    if sha256(raw).hexdigest() != entry.sha256:
+        raise changed(file)
+    return raw
+
+
+def changed(file: Path) -> IntegrityError:
+    """Return the error of a file that is not what it was."""
+    return IntegrityError(f"{file} has changed since it was imported; import it again")

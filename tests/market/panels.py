@@ -55,7 +55,23 @@ def market(
             "GEX_FLIP": close[:, 0] * rng.uniform(0.95, 1.02, bars),
             "GEX_CALL_WALL": close[:, 0] * rng.uniform(0.99, 1.05, bars),
             "GEX_PUT_WALL": close[:, 0] * rng.uniform(0.9, 1.01, bars),
+            "GEX_MAGNET_1": close[:, 0] * rng.uniform(0.97, 1.005, bars),
+            "GEX_MAGNET_2": close[:, 0] * rng.uniform(0.997, 1.03, bars),
+            "CHAIN_CALLS": 60.0 * rng.lognormal(0.0, 0.3, bars),
+            "CHAIN_PUTS": -60.0 * rng.lognormal(0.0, 0.3, bars),
         }
+    series |= {
+        "VIX9D": vix * rng.uniform(0.8, 1.1, bars),
+        "VIX3M": vix * rng.uniform(1.0, 1.2, bars),
+        "VVIX": 90.0 * rng.lognormal(0.0, 0.1, bars),
+        "SKEW": 130.0 * rng.lognormal(0.0, 0.05, bars),
+        "DIX": rng.uniform(0.38, 0.5, bars),
+        "PUT_CALL": rng.lognormal(-0.4, 0.2, bars),
+        "PUT_CALL_INDEX": rng.lognormal(0.1, 0.2, bars),
+        "CHAIN_NET": 20.0 * rng.standard_normal(bars),
+        "CHAIN_IV": 0.85 * vix * rng.uniform(0.9, 1.1, bars),
+        "CHAIN_SKEW": 4.0 + rng.standard_normal(bars),
+    }
     names = tuple(f"S{i}" for i in range(symbols))
     return Panel(sessions(bars), names, open_, high, low, close, volume, series)
 
@@ -82,6 +98,18 @@ def waves(bars: int = 450) -> Panel:
         "GEX_FLIP": 0.98 * spot,
         "GEX_CALL_WALL": 1.03 * spot,
         "GEX_PUT_WALL": 0.97 * spot,
+        "GEX_MAGNET_1": 0.995 * spot,
+        "GEX_MAGNET_2": 1.008 * spot,
+        "CHAIN_CALLS": 60.0 + 10.0 * np.sin(t[:, 0] / 5.0),
+        "CHAIN_PUTS": -45.0 - 9.0 * np.cos(t[:, 0] / 7.0),
+        "VIX9D": vix * (0.93 + 0.08 * np.sin(1.1 * t[:, 0])),
+        "VIX3M": vix * (1.1 + 0.05 * np.cos(0.7 * t[:, 0])),
+        "VVIX": 90.0 + 12.0 * np.sin(0.37 * t[:, 0]),
+        "SKEW": 135.0 + 9.0 * np.cos(0.23 * t[:, 0]),
+        "DIX": 0.44 + 0.03 * np.sin(0.41 * t[:, 0]),
+        "PUT_CALL": 0.65 + 0.1 * np.sin(0.53 * t[:, 0]),
+        "CHAIN_IV": 0.84 * vix,
+        "CHAIN_SKEW": 4.0 + np.sin(0.61 * t[:, 0]),
     }
     return Panel(sessions(bars), ("S0", "S1"), open_, high, low, close, volume, series)
 

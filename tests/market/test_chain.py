@@ -241,3 +241,13 @@ def test_a_file_of_many_days_is_read_day_by_day() -> None:
     days = list(chain.days(DATA / "vix_chain_2026.csv.gz", "VIX"))
     assert len(days) == 18
     assert sum(map(len, days)) == 19_757
+
+
+def test_a_chain_is_recognised_by_its_first_lines(tmp_path: Path) -> None:
+    packed = gzip.compress(TABLE.encode(), mtime=0)
+    for text in (TABLE, DAILY, packed, packed[:-9], TABLE[:600]):
+        assert chain.recognised(write(tmp_path, text))
+    for text in ("date,close\n2018-11-20,1\n", "", b"\x1f\x8b", b"\x00\xff" * 99, packed[:12]):
+        assert not chain.recognised(write(tmp_path, text))
+    assert not chain.recognised(tmp_path)
+    assert not chain.recognised(tmp_path / "nothing.csv")

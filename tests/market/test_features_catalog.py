@@ -31,7 +31,13 @@ regime_high_vol regime_trend day_of_week_sin day_of_week_cos is_monday is_friday
 is_month_end month_sin month_cos vix vix_percentile_30d vix_change_1d vix_change_5d
 price_change_1d expected_move_pct volatility_risk_premium win_rate_60d iv_rank_252
 vix_term_1d_vix rv5_over_vix rv21_over_vix gex_normalized gex_regime_positive
-gex_distance_to_flip_pct gex_between_walls
+gex_distance_to_flip_pct gex_between_walls gex_percentile_252 gex_change_1d gex_regime_changed
+gex_near_flip gex_distance_to_call_wall_pct gex_distance_to_put_wall_pct gex_wall_spread_pct
+gex_position_in_walls gex_above_call_wall gex_below_put_wall gex_near_wall
+gex_distance_to_magnet_pct gex_near_magnet gex_in_pin_zone gex_pin_zone_width_pct gex_ratio_log
+gex_imbalance put_call put_call_z_60 dix dix_percentile_252 skew_index_percentile_252
+vix_term_9d_vix vix_term_vix_3m vvix_percentile_252 chain_atm_iv_over_rv21 chain_skew
+vix_regime_low vix_regime_mid vix_regime_high prev_range_pct
 """
 FLAGS = (
     "is_monday",
@@ -40,6 +46,16 @@ FLAGS = (
     "is_month_end",
     "gex_regime_positive",
     "gex_between_walls",
+    "gex_regime_changed",
+    "gex_near_flip",
+    "gex_above_call_wall",
+    "gex_below_put_wall",
+    "gex_near_wall",
+    "gex_near_magnet",
+    "gex_in_pin_zone",
+    "vix_regime_low",
+    "vix_regime_mid",
+    "vix_regime_high",
     "regime_high_vol",
     "regime_trend",
 )

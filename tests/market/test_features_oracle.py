@@ -84,7 +84,84 @@ def percentile(f: Frame) -> pd.Series:
     return f.vix.rolling(30).apply(lambda w: ((w < w.iloc[-1]).sum()) / 29)
 
 
-ORACLE: dict[str, Callable[[Frame], pd.Series]] = {
+def share_below(x: pd.Series, n: int) -> pd.Series:
+    """Return the share of the last n that the newest is above, ties halved."""
+
+    def of(window: np.ndarray) -> float:
+        below, same = np.sum(window < window[-1]), np.sum(window == window[-1]) - 1
+        return (below + same / 2) / (n - 1)
+
+    return x.rolling(n).apply(of, raw=True)
+
+
+def above(f: Frame, level: str) -> pd.Series:
+    return 100 * (1 - f[level] / f.benchmark)
+
+
+def nearest(f: Frame) -> pd.Series:
+    both = pd.concat([above(f, "GEX_MAGNET_1"), above(f, "GEX_MAGNET_2")], axis=1).to_numpy()
+    return pd.Series(both[np.arange(len(both)), np.abs(both).argmin(axis=1)], index=f.index)
+
+
+def own_size(f: Frame) -> pd.Series:
+    return f.GEX_NET.pow(2).rolling(20).mean().pow(0.5)
+
+
+def flag(true: pd.Series) -> pd.Series:
+    return true.astype(float)
+
+
+def implied_over_realised(f: Frame) -> pd.Series:
+    return f.CHAIN_IV / (100 * YEAR * np.log(f.benchmark).diff().rolling(21).std())
+
+
+GAMMA: dict[str, Callable[[Frame], pd.Series]] = {
+    "gex_normalized": lambda f: f.GEX_NET / own_size(f),
+    "gex_percentile_252": lambda f: share_below(f.GEX_NET, 252),
+    "gex_change_1d": lambda f: f.GEX_NET.diff() / own_size(f),
+    "gex_regime_positive": lambda f: flag(f.GEX_NET > 0),
+    "gex_regime_changed": lambda f: flag(np.sign(f.GEX_NET) != np.sign(f.GEX_NET.shift())),
+    "gex_distance_to_flip_pct": lambda f: above(f, "GEX_FLIP"),
+    "gex_near_flip": lambda f: flag((f.GEX_FLIP / f.benchmark).between(0.995, 1.005)),
+    "gex_distance_to_call_wall_pct": lambda f: above(f, "GEX_CALL_WALL"),
+    "gex_distance_to_put_wall_pct": lambda f: above(f, "GEX_PUT_WALL"),
+    "gex_wall_spread_pct": lambda f: 100 * (f.GEX_CALL_WALL - f.GEX_PUT_WALL) / f.benchmark,
+    "gex_position_in_walls": lambda f: (
+        (f.benchmark - f.GEX_PUT_WALL) / (f.GEX_CALL_WALL - f.GEX_PUT_WALL)
+    ),
+    "gex_between_walls": lambda f: flag(f.benchmark.between(f.GEX_PUT_WALL, f.GEX_CALL_WALL)),
+    "gex_above_call_wall": lambda f: flag(f.benchmark > f.GEX_CALL_WALL),
+    "gex_below_put_wall": lambda f: flag(f.benchmark < f.GEX_PUT_WALL),
+    "gex_near_wall": lambda f: flag(
+        (f.GEX_CALL_WALL / f.benchmark).between(0.995, 1.005)
+        | (f.GEX_PUT_WALL / f.benchmark).between(0.995, 1.005)
+    ),
+    "gex_distance_to_magnet_pct": nearest,
+    "gex_near_magnet": lambda f: flag(nearest(f).abs() < 0.3),
+    "gex_in_pin_zone": lambda f: flag(f.benchmark.between(f.GEX_MAGNET_1, f.GEX_MAGNET_2)),
+    "gex_pin_zone_width_pct": lambda f: 100 * (f.GEX_MAGNET_2 - f.GEX_MAGNET_1) / f.benchmark,
+    "gex_ratio_log": lambda f: np.log((f.CHAIN_PUTS.abs() / f.CHAIN_CALLS).clip(0.1, 10)),
+    "gex_imbalance": lambda f: (
+        (f.CHAIN_CALLS + f.CHAIN_PUTS) / (f.CHAIN_CALLS.abs() + f.CHAIN_PUTS.abs())
+    ),
+    "put_call": lambda f: f.PUT_CALL,
+    "put_call_z_60": lambda f: (
+        (f.PUT_CALL - f.PUT_CALL.rolling(60).mean()) / f.PUT_CALL.rolling(60).std()
+    ),
+    "dix": lambda f: f.DIX,
+    "dix_percentile_252": lambda f: share_below(f.DIX, 252),
+    "skew_index_percentile_252": lambda f: share_below(f.SKEW, 252),
+    "vvix_percentile_252": lambda f: share_below(f.VVIX, 252),
+    "vix_term_9d_vix": lambda f: f.VIX9D / f.VIX,
+    "vix_term_vix_3m": lambda f: f.VIX / f.VIX3M,
+    "chain_atm_iv_over_rv21": implied_over_realised,
+    "chain_skew": lambda f: f.CHAIN_SKEW,
+    "vix_regime_low": lambda f: flag(f.VIX < 15),
+    "vix_regime_mid": lambda f: flag((f.VIX >= 15) & (f.VIX < 25)),
+    "vix_regime_high": lambda f: flag(f.VIX >= 25),
+    "prev_range_pct": lambda f: 100 * (f.high.shift() - f.low.shift()) / f.low.shift(),
+}
+ORACLE: dict[str, Callable[[Frame], pd.Series]] = GAMMA | {
     "return_1d": lambda f: f.close.pct_change(),
     "return_20d": lambda f: f.close.pct_change(20),
     "gap": lambda f: f.open / f.close.shift() - 1,
@@ -167,7 +244,8 @@ def frames() -> list[Frame]:
     return [
         Frame(
             {field: getattr(panel, field)[:, column] for field in fields}
-            | {"benchmark": panel.close[:, 0], "vix": panel.series["VIX"]},
+            | {"benchmark": panel.close[:, 0], "vix": panel.series["VIX"]}
+            | dict(panel.series),
             index=pd.DatetimeIndex(panel.times),
         )
         for column in range(3)

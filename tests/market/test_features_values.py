@@ -119,8 +119,56 @@ def test_gamma_features_of_one_chain() -> None:
     assert row == {
         "gex_regime_positive": 0.0,
         "gex_distance_to_flip_pct": 1.0,
+        "gex_near_flip": 0.0,
+        "gex_distance_to_call_wall_pct": -2.5,
+        "gex_distance_to_put_wall_pct": 2.5,
+        "gex_wall_spread_pct": 5.0,
+        "gex_position_in_walls": 0.5,
         "gex_between_walls": 1.0,
+        "gex_above_call_wall": 0.0,
+        "gex_below_put_wall": 0.0,
+        "gex_near_wall": 0.0,
     }
+
+
+@pytest.mark.parametrize(
+    ("close", "far", "near", "inside"),
+    [
+        (4000.0, 0.25, 1.0, 1.0),  # 10 above the lower magnet
+        (4020.0, 0.746269, 0.0, 1.0),  # as far from both: the lower counts
+        (4049.0, -0.024697, 1.0, 1.0),
+        (4050.0, 0.0, 1.0, 1.0),
+        (4075.0, 0.613497, 0.0, 0.0),
+    ],
+)
+def test_the_nearer_magnet_counts(close: float, far: float, near: float, inside: float) -> None:
+    magnets = {"GEX_MAGNET_1": np.array([3990.0]), "GEX_MAGNET_2": np.array([4050.0])}
+    panel = closes(np.array([close]), **magnets)
+    assert last(panel, "gex_distance_to_magnet_pct") == pytest.approx(far, abs=1e-6)
+    assert (last(panel, "gex_near_magnet"), last(panel, "gex_in_pin_zone")) == (near, inside)
+    assert last(panel, "gex_pin_zone_width_pct") == pytest.approx(6000.0 / close)
+
+
+def test_one_magnet_is_no_pin_zone() -> None:
+    panel = closes(np.array([4000.0]), GEX_MAGNET_1=np.array([3990.0]))
+    assert not [name for name in compute.newest(panel)["S0"] if "magnet" in name or "pin" in name]
+
+
+def test_a_gamma_without_calls_or_puts_stays_within_its_bounds() -> None:
+    one = closes(np.ones(1), CHAIN_CALLS=np.array([50.0]), CHAIN_PUTS=np.array([-1.0]))
+    assert last(one, "gex_ratio_log") == pytest.approx(-np.log(10.0))
+    assert last(one, "gex_imbalance") == pytest.approx(49.0 / 51.0)
+
+
+@pytest.mark.parametrize(
+    ("vix", "regime"), [(14.99, "low"), (15.0, "mid"), (24.99, "mid"), (25.0, "high")]
+)
+def test_vix_is_in_one_regime_at_a_time(vix: float, regime: str) -> None:
+    row = compute.newest(closes(np.ones(1), VIX=np.array([vix])))["S0"]
+    assert {name for name, on in row.items() if "vix_regime" in name and on} == {
+        f"vix_regime_{regime}"
+    }
+    assert sum("vix_regime" in name for name in row) == 3
 
 
 def dated(*days: str) -> Panel:
@@ -182,12 +230,9 @@ def test_real_five_session_survivals_match_the_measured_base_rate(real: Panel) -
 def test_real_history_is_known_wherever_its_inputs_are(real: Panel) -> None:
     rows = compute.newest(real)
     lacking = {name for name in CATALOG if name not in rows["SPX"]}
-    assert lacking == {
-        "vix_term_1d_vix",
-        "gex_normalized",
-        "gex_regime_positive",
-        "gex_distance_to_flip_pct",
-        "gex_between_walls",
-    }
+    packaged = {"VIX", "benchmark", "open", "high", "low", "close", "volume"}
+    assert lacking == {name for name, one in CATALOG.items() if set(one.needs) - packaged}
+    assert "gex_normalized" in lacking
+    assert "rv21_over_vix" not in lacking
     needs_bars = {n for n, f in CATALOG.items() if {"open", "high", "volume"} & set(f.needs)}
     assert set(CATALOG) - set(rows["AAPL"]) == lacking | needs_bars

@@ -124,7 +124,35 @@ def test_a_file_without_gamma_has_no_walls_and_no_cboe_figures() -> None:
     bare = gex.measure(replace(made(ROWS), gamma=np.full(4, np.nan)))
     assert (bare.cboe_net, bare.cboe_calls, bare.cboe_puts) == (None, None, None)
     assert (bare.call_wall, bare.put_wall) == (None, None)
+    assert (bare.magnet_below, bare.magnet_above) == (None, None)
     assert bare.net == gex.measure(made(ROWS)).net
+
+
+def test_magnets_are_the_strong_strikes_on_both_sides_of_spot() -> None:
+    weak = [("C", 3995.0 + i, 10, 0.2, 0.0001, 10) for i in (0, 1, 2, 8, 9, 10)]
+    strong = [("P", 3500.0 + 50 * i, 10, 0.2, 0.002, 900 + i) for i in range(9)]  # to 3900
+    above = [("C", 4090.0, 10, 0.2, 0.002, 800), ("C", 4095.0, 10, 0.2, 0.002, 1000)]
+    measured = gex.measure(made([*weak, *strong, *above]))
+    # Eleven are strong, ten count: the least of them, 4090, is out and so are all the weak.
+    assert (measured.magnet_below, measured.magnet_above) == (3900.0, 4095.0)
+
+
+def test_calls_and_puts_of_a_strike_cancel_in_a_magnet() -> None:
+    cancelled = [("C", 4020.0, 10, 0.2, 0.002, 5000), ("P", 4020.0, 10, 0.2, 0.002, 5000)]
+    many = [("C", 4100.0 + i, 10, 0.2, 0.002, 100) for i in range(10)]
+    measured = gex.measure(made([*cancelled, *many, ("P", 3990.0, 10, 0.2, 0.002, 200)]))
+    assert (measured.magnet_below, measured.magnet_above) == (3990.0, 4100.0)
+
+
+def test_a_magnet_may_stand_at_spot_and_one_side_may_have_none() -> None:
+    measured = gex.measure(made([("C", 4000.0, 10, 0.2, 0.002, 100)]))
+    assert (measured.magnet_below, measured.magnet_above) == (4000.0, None)
+
+
+def test_open_interest_of_puts_over_calls_counts_the_living() -> None:
+    rows = [*ROWS, ("P", 4000.0, -1, 0.2, 0.5, 10_000), ("P", 3000.0, 5, 0.0, 0.0, 1000)]
+    assert gex.measure(made(rows)).put_call_oi == pytest.approx(8000 / 4000)
+    assert gex.measure(made(ROWS[2:])).put_call_oi is None
 
 
 def test_a_profile_does_not_depend_on_how_much_fits_in_memory(
@@ -171,3 +199,10 @@ def test_the_reference_file_s_calls_and_puts() -> None:
     assert measured.cboe_calls == pytest.approx(88.699, abs=0.001)
     assert measured.cboe_puts == pytest.approx(-67.161, abs=0.001)
     assert (measured.contracts, measured.contracts_with_oi) == (18_962, 14_322)
+
+
+@pytest.mark.skipif(not CBOE.exists(), reason="real chains are not here")
+def test_the_reference_file_s_magnets_are_next_to_spot() -> None:
+    measured = gex.measure(chain.read(CBOE / "SPX_2023-02-07.csv.gz"))
+    assert (measured.magnet_below, measured.magnet_above) == (4150.0, 4175.0)
+    assert measured.put_call_oi == pytest.approx(1.815, abs=0.001)

@@ -50,3 +50,25 @@ def test_an_intraday_value_holds_for_two_intervals() -> None:
 def test_an_empty_series_is_unknown() -> None:
     empty = Levels(DAILY.frame.iloc[:0])
     assert np.isnan(known_at(stamps("2018-12-04T21:00"), empty)).all()
+
+
+@pytest.mark.parametrize(
+    ("time", "value"),
+    [
+        ("2018-12-03T21:00", np.nan),  # its own value is not made yet
+        ("2018-12-04T14:30", 16.4),  # from the next session's open
+        ("2018-12-04T20:55", 16.4),
+        ("2018-12-04T21:00", 16.4),  # to its close
+        ("2018-12-06T15:00", 20.7),  # the 5th was no session
+        ("2018-12-06T21:00", 20.7),
+        ("2018-12-07T21:00", np.nan),  # the 6th has none: not the old one
+        ("2018-12-10T14:35", 23.2),
+        ("2018-12-11T14:35", np.nan),
+        ("1990-01-02T21:00", np.nan),  # no session before the calendar's first
+    ],
+)
+def test_a_value_made_after_the_close_is_known_in_the_next_session_alone(
+    time: str, value: float
+) -> None:
+    made = DAILY._replace(after=True)
+    np.testing.assert_array_equal(known_at(stamps(time), made), [value])
