@@ -40,8 +40,8 @@ class Pattern(XGBoosted):
         "num_parallel_tree": 100,
         "learning_rate": 1.0,
         "max_depth": 4,
-        "min_child_weight": 20.0,
-        "subsample": 0.6,
-        "colsample_bynode": 0.5,
+        "min_child_weight": 12.0,
+        "subsample": 0.8,
+        "colsample_bynode": 0.8,
         "lambda": 5.0,
     }
