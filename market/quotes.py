@@ -142,7 +142,7 @@ def by_delta(board: Board, right: Right, delta: float, quantity: int) -> Quote:
         if sign * quote.greeks.delta.amount < delta:
             break
     if not found:
-        raise DataError(f"{_where(board)}: no {right} out of the money is quoted")
+        raise DataError(f"{where(board)}: no {right} out of the money is quoted")
     return min(found[-2:], key=lambda quote: abs(sign * quote.greeks.delta.amount - delta))
 
 
@@ -211,7 +211,7 @@ class Simulated:
 
     def quote(self, right: Right, strike: Points, quantity: int) -> Quote:
         if not strike > 0:
-            raise DataError(f"{_where(self)}: a strike of {strike:g} is none")
+            raise DataError(f"{where(self)}: a strike of {strike:g} is none")
         vol = float(pricing.iv(self.surface, strike, self.horizon))
         return Quote(
             right=right,
@@ -249,7 +249,7 @@ class Listed:
         return np.array(sorted(self.rows[right]))
 
     def quote(self, right: Right, strike: Points, quantity: int) -> Quote:
-        name = f"{_where(self)}: the {strike:g} {right}"
+        name = f"{where(self)}: the {strike:g} {right}"
         row = self.rows[right].get(strike)
         if row is None:
             raise DataError(f"{name} is not listed")
@@ -382,6 +382,7 @@ def _known(value: float) -> float | None:
     return float(value) if np.isfinite(value) else None
 
 
-def _where(board: Board) -> str:
+def where(board: Board) -> str:
+    """Return underlying and expiry, to begin a sentence with."""
     day = f"{board.horizon:g} sessions" if board.expires is None else f"{board.expires:%Y-%m-%d}"
     return f"{board.symbol} {day}"
