@@ -1,4 +1,4 @@
-"""What can be traded at one expiry, and at what price: quoted in a chain, or simulated on a surface.
+"""What can be traded at one expiry, and at what price: out of a chain, or simulated.
 
 A `Board` lists strikes and gives a `Quote` for a contract, or refuses it with the reason. What is
 not quoted stays unknown: a chain is never patched with simulated prices.
@@ -284,8 +284,8 @@ def implied(
 
     Examples
     --------
-    >>> implied(2383.0, Right.CALL, 2385.0, 9.72, 5)
-    0.0801...
+    >>> round(implied(2383.0, Right.CALL, 2385.0, 9.72, 5), 4)
+    0.0798
     """
     root = sqrt(horizon / SESSIONS_PER_YEAR)
 

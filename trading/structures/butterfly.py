@@ -1,4 +1,4 @@
-"""The iron butterfly: a condor whose short strikes meet at the money; the dearest to be wrong on."""
+"""The iron butterfly: a condor whose short strikes meet at the money."""
 
 from domain.bot import Factor
 from domain.market import Right

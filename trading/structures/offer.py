@@ -248,8 +248,8 @@ def _priced(
     lost = 2 * one_way - (entry + worst)
     if not lost > 0:
         raise DataError(
-            f"{quotes.where(board)}: {name} would cost nothing and lose nothing, at {entry:g} points; "
-            "such a price is a mistake"
+            f"{quotes.where(board)}: {name} could lose nothing at an entry of {entry:g} points, "
+            "so a price of it is a mistake"
         )
     return Structured(
         structure=name,
@@ -267,9 +267,7 @@ def _priced(
         max_gain=None if best is None else PerShare(amount=entry + best - 2 * one_way),
         max_loss=PerShare(amount=lost),
         break_evens=break_evens(bare, entry - 2 * one_way),
-        greeks=reduce(
-            add, (priced.quote.greeks.times(priced.leg.quantity) for priced in legs)
-        ),
+        greeks=reduce(add, (priced.quote.greeks.times(priced.leg.quantity) for priced in legs)),
         label=board.label if board.label.startswith("simulated") else "",
     )
 
