@@ -57,7 +57,7 @@ def test_at_run_time_every_mixture_is_a_type_error(mix: Callable[[Any, Any], Any
     for pair in ((SHARE, CONTRACT), (CONTRACT, SHARE), (SHARE, 1.0), (CONTRACT, 100)):
         with pytest.raises(TypeError, match="do not mix"):
             mix(*pair)
-    assert SHARE != PerContract(amount=3.0)
+    assert PerContract(amount=3.0) != SHARE
 
 
 def test_greeks_of_two_units_neither_add_nor_stand_in_one_value() -> None:

@@ -178,17 +178,20 @@ def proposal(found: Structured) -> Proposal:
 def _legs(
     shape: Structure, board: Board, centre: Points, away: Points, wing: Points | None
 ) -> Iterator[Leg]:
+    # of one strike, or a straddle whose put is not listed there would become something else
+    listed = [board.strikes(right) for right in sorted({row.right for row in shape.rows})]
+    money = _nearest(reduce(np.intersect1d, listed), centre, board)
     for row in shape.rows:
-        strikes = board.strikes(row.right)
-        if shape.atm:
-            anchor = _nearest(strikes, centre)
-        else:
+        strikes, anchor = board.strikes(row.right), money
+        if not shape.atm:
             anchor = _outward(strikes, centre + row.side * away, row.side, board)
         strike = _wing(strikes, anchor, row.side * row.wings, wing, board)
         yield Leg(right=row.right, strike=strike, quantity=row.quantity)
 
 
-def _nearest(strikes: FloatArray, level: Points) -> Points:
+def _nearest(strikes: FloatArray, level: Points, board: Board) -> Points:
+    if not len(strikes):
+        raise DataError(f"{quotes.where(board)}: no strike is listed near {level:g}")
     # from the top, so that the upper one is taken of two as near
     return float(min(strikes[::-1].tolist(), key=lambda strike: abs(strike - level)))
 
@@ -210,8 +213,7 @@ def _wing(
         return anchor
     if width is None:
         beyond = strikes[wings * (strikes - anchor) > OFF_THE_GRID * board.step]
-        usual = anchor + wings * WING * board.spot
-        return _nearest(beyond, usual) if len(beyond) else usual
+        return _nearest(beyond, anchor + wings * WING * board.spot, board)
     wanted = anchor + wings * width
     near = strikes[np.abs(strikes - wanted) <= OFF_THE_GRID * board.step]
     return float(near[0]) if len(near) else wanted
