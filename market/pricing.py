@@ -10,7 +10,7 @@ Time is counted in sessions, T = horizon / 252. There are no rates: forward = sp
 """
 
 from itertools import pairwise
-from math import erfc, exp, isfinite, log, sqrt
+from math import erfc, exp, isfinite, log, pi, sqrt
 from typing import NamedTuple, overload
 
 import numpy as np
@@ -19,6 +19,7 @@ from pydantic import AwareDatetime
 
 from domain.errors import DataError
 from domain.market import Right, Surface
+from domain.units import Greeks, PerShare
 from domain.values import FloatArray, Points
 
 SESSIONS_PER_YEAR = 252
@@ -198,6 +199,53 @@ def price_at(cut: Smile, right: Right, strike: float) -> float:
     if call:
         return 0.5 * (spot * erfc(-d1 / ROOT_2) - strike * erfc(-d2 / ROOT_2))
     return 0.5 * (strike * erfc(d2 / ROOT_2) - spot * erfc(d1 / ROOT_2))
+
+
+def greeks(
+    spot: Points, right: Right, strike: Points, vol: float, horizon: float
+) -> Greeks[PerShare]:
+    """Return the Greeks of one option by Black-76, at its own volatility.
+
+    The volatility stays with the strike when the underlying moves: the skew is not slid along.
+
+    Parameters
+    ----------
+    spot
+        Level of the underlying, or its forward where rates and dividends are to count.
+    vol
+        Of this option, annualised (0.15 is 15 %) over 252 sessions.
+    horizon
+        Sessions until it expires, above 0; fractions are allowed.
+
+    Returns
+    -------
+    Greeks
+        Per share, of one bought option: points per point, per point squared, per session (which is
+        1/252 of a year), and per point of volatility.
+
+    Raises
+    ------
+    DataError
+        A number is unknown or not above 0: what has expired has a pay-off and no Greeks.
+
+    Examples
+    --------
+    >>> near = greeks(2383.0, Right.CALL, 2385.0, 0.08, 5)
+    >>> round(near.delta.amount, 3), round(near.theta.amount, 2), round(near.vega.amount, 2)
+    (0.473, -1.07, 1.34)
+    """
+    for name, number in (("spot", spot), ("strike", strike), ("vol", vol), ("horizon", horizon)):
+        _positive(name, number)
+    root = sqrt(horizon / SESSIONS_PER_YEAR)
+    d1 = log(spot / strike) / (vol * root) + vol * root / 2
+    density = exp(-d1 * d1 / 2) / sqrt(2 * pi)
+    call = 0.5 * erfc(-d1 / ROOT_2)
+    return Greeks[PerShare](
+        delta=PerShare(amount=call if right is Right.CALL else -0.5 * erfc(d1 / ROOT_2)),
+        gamma=PerShare(amount=density / (spot * vol * root)),
+        theta=PerShare(amount=-spot * density * vol * root / (2 * horizon)),
+        vega=PerShare(amount=spot * density * root / 100),
+    )
 
 
 def _prices(cut: Smile, right: Right, strikes: FloatArray) -> FloatArray:

@@ -21,14 +21,22 @@ from trading.structures.catalog import CATALOG, legs, propose, structure
 
 EVERY = pytest.mark.parametrize("name", CATALOG)
 PUT, CALL = Right.PUT, Right.CALL
+ATM = {"long_call", "long_put", "iron_butterfly", "long_straddle"}
+UNBOUNDED = {"long_call", "long_straddle"}
+WINGED = sorted(CATALOG.keys() - {"long_call", "long_put", "long_straddle"})
 
-# Spot 2383, one expected move of 36.9 away, wings of 25: short strikes at 2345 and 2420.
+# Spot 2383, one expected move of 36.9 away, wings of 25: short strikes at 2345 and 2420. At the
+# money 2385 is the nearest.
 LEGS = {
     "iron_condor": [(PUT, 2320, 1), (PUT, 2345, -1), (CALL, 2420, -1), (CALL, 2445, 1)],
     "bull_put": [(PUT, 2320, 1), (PUT, 2345, -1)],
     "bear_call": [(CALL, 2420, -1), (CALL, 2445, 1)],
     "bull_call": [(CALL, 2395, 1), (CALL, 2420, -1)],
     "bear_put": [(PUT, 2345, -1), (PUT, 2370, 1)],
+    "long_call": [(CALL, 2385, 1)],
+    "long_put": [(PUT, 2385, 1)],
+    "iron_butterfly": [(PUT, 2360, 1), (PUT, 2385, -1), (CALL, 2385, -1), (CALL, 2410, 1)],
+    "long_straddle": [(PUT, 2385, 1), (CALL, 2385, 1)],
 }
 SPOTS = [2000, 2320, 2330, 2345, 2360, 2370, 2400, 2420, 2435, 2445, 2900]
 PAYOFFS = {
@@ -37,6 +45,10 @@ PAYOFFS = {
     "bear_call": [0, 0, 0, 0, 0, 0, 0, 0, -15, -25, -25],
     "bull_call": [0, 0, 0, 0, 0, 0, 5, 25, 25, 25, 25],
     "bear_put": [25, 25, 25, 25, 10, 0, 0, 0, 0, 0, 0],
+    "long_call": [0, 0, 0, 0, 0, 0, 15, 35, 50, 60, 515],
+    "long_put": [385, 65, 55, 40, 25, 15, 0, 0, 0, 0, 0],
+    "iron_butterfly": [-25, -25, -25, -25, -25, -15, -15, -25, -25, -25, -25],
+    "long_straddle": [385, 65, 55, 40, 25, 15, 15, 35, 50, 60, 515],
 }
 
 
@@ -63,14 +75,40 @@ def test_pay_off_is_the_direct_sum(name: str) -> None:
 @EVERY
 def test_extremes_are_those_of_a_grid(name: str) -> None:
     grid = [payoff(standard(name), spot) for spot in np.arange(0.0, 6000.0, 5.0)]
-    assert extremes(standard(name)) == (min(grid), max(grid))
+    assert extremes(standard(name)) == (min(grid), None if name in UNBOUNDED else max(grid))
+    if name in UNBOUNDED:
+        further = [payoff(standard(name), spot) for spot in (1e4, 1e6, 1e8)]
+        assert grid[-1] < further[0] < further[1] < further[2]
 
 
 @EVERY
 def test_what_is_sold_is_covered_so_that_the_worst_loss_is_known(name: str) -> None:
     for right in Right:
         mine = [leg.quantity for leg in standard(name) if leg.right is right]
-        assert sum(mine) == 0
+        assert sum(mine) >= 0
+        assert sum(mine) == 0 or name.startswith("long_")
+
+
+def test_there_are_the_nine_of_discernment_and_a_straddle_has_two_legs() -> None:
+    assert sorted(CATALOG) == sorted(LEGS)
+    assert len(CATALOG) == 9
+    assert [leg.right for leg in standard("long_straddle")] == [PUT, CALL]
+
+
+@given(st.floats(100.0, 9000.0), st.sampled_from([1.0, 2.5, 5.0, 25.0]))
+def test_at_the_money_is_the_strike_nearest_to_spot(spot: float, step: float) -> None:
+    assume(spot > 3 * step)
+    for name in ATM:
+        strikes = {leg.strike for leg in legs(name, spot, spot / 50, 1.0, step, step)}
+        anchor = sorted(strikes)[len(strikes) // 2]
+        assert abs(anchor - spot) <= step / 2 * (1 + 1e-9)
+        assert strikes == {anchor} or strikes == {anchor - step, anchor, anchor + step}
+
+
+def test_of_two_strikes_as_near_the_upper_one_is_at_the_money() -> None:
+    assert [leg.strike for leg in legs("long_straddle", 2382.5, 50.0, 1.0, 5.0, 5.0)] == [
+        2385.0
+    ] * 2
 
 
 @EVERY
@@ -103,7 +141,7 @@ def test_an_iron_fly_shares_its_short_strike() -> None:
 
 
 @given(
-    st.sampled_from(sorted(CATALOG)),
+    st.sampled_from(sorted(CATALOG.keys() - ATM)),
     st.floats(500.0, 9000.0),
     st.floats(0.002, 0.08),
     st.floats(0.0, 2.5),
@@ -165,7 +203,10 @@ def test_a_proposal_counts_costs_in_and_out(name: str) -> None:
     assert offer.costs == pytest.approx(dollars)
     grid = [payoff(offer.legs, spot) for spot in np.arange(0.0, 6000.0, 5.0)]
     assert offer.max_loss == pytest.approx(-(min(grid) + offer.entry) * 100 + dollars)
-    assert offer.max_gain == pytest.approx((max(grid) + offer.entry) * 100 - dollars)
+    if name in UNBOUNDED:
+        assert offer.max_gain is None
+    else:
+        assert offer.max_gain == pytest.approx((max(grid) + offer.entry) * 100 - dollars)
     assert offer.entry == -value(offer.legs, surface(), 5)
 
 
@@ -174,7 +215,7 @@ def test_a_proposal_says_what_it_is(name: str) -> None:
     offer, shape = proposed(name), structure(name)
     assert (offer.structure, offer.horizon, offer.multiplier) == (name, 5, 100.0)
     assert (offer.factor, offer.side, offer.action) == (shape.factor, shape.side, shape.action)
-    assert offer.distance == 1.0
+    assert offer.distance == (0.0 if name in ATM else 1.0)
     assert offer.simulated == "simulated: Black-76, SPX+VIX term structure, skew"
 
 
@@ -199,7 +240,7 @@ def test_a_condor_is_two_verticals() -> None:
 
 
 @given(
-    st.sampled_from(sorted(CATALOG)),
+    st.sampled_from(WINGED),
     st.floats(1000.0, 8000.0),
     st.floats(9.0, 80.0),
     st.floats(0.0, 3.0),
@@ -216,6 +257,21 @@ def test_whatever_the_market_a_proposal_risks_between_its_costs_and_a_wing(
     assert offer.costs - 1e-6 <= offer.max_loss <= 500 * wings + offer.costs + 1e-6
     assert offer.max_gain is not None
     assert offer.max_gain + offer.max_loss == pytest.approx(500 * wings)
+
+
+@given(
+    st.sampled_from(["long_call", "long_put", "long_straddle"]),
+    st.floats(1000.0, 8000.0),
+    st.floats(9.0, 80.0),
+    st.sampled_from([1, 5, 10, 21]),
+)
+def test_whatever_the_market_what_is_bought_risks_its_premium_and_its_costs(
+    name: str, spot: float, vix: float, horizon: int
+) -> None:
+    cut = pricing.surface("SPX", surface().asof, spot, vix, vix, vix, 0.0, False)
+    offer = propose(name, bot(distance=None, wing=None), cut, horizon, vix, Costs())
+    assert offer.max_loss == pytest.approx(-100 * offer.entry + offer.costs)
+    assert (offer.max_gain is None) == (name != "long_put")
 
 
 @pytest.mark.parametrize("missing", ["distance", "wing", "strike_step"])
@@ -239,7 +295,8 @@ def test_a_horizon_of_no_session_proposes_nothing() -> None:
 def test_break_evens_give_back_the_entry(name: str) -> None:
     offer = proposed(name)
     spots = break_evens(offer.legs, offer.entry)
-    assert len(spots) == (2 if name == "iron_condor" else 1)
+    two = {"iron_condor", "iron_butterfly", "long_straddle"}
+    assert len(spots) == (2 if name in two else 1)
     for spot in spots:
         assert payoff(offer.legs, spot) + offer.entry == pytest.approx(0.0, abs=1e-9)
 
@@ -249,9 +306,19 @@ def test_a_trade_that_cannot_win_or_cannot_lose_breaks_even_nowhere() -> None:
     assert break_evens(standard("iron_condor"), 30.0) == ()
 
 
-def test_a_naked_call_has_no_extremes() -> None:
-    with pytest.raises(SettingsError, match="no bound"):
-        extremes((Leg(right=CALL, strike=2400.0, quantity=-1),))
+@pytest.mark.parametrize("covered", [0, 1])
+def test_a_naked_call_has_no_extremes_and_breaks_even_nowhere(covered: int) -> None:
+    sold = (Leg(right=CALL, strike=2400.0, quantity=-1 - covered),)
+    bought = (Leg(right=CALL, strike=2425.0, quantity=1),) * covered
+    for asked in (extremes, lambda naked: break_evens(naked, 5.0)):
+        with pytest.raises(SettingsError, match="no bound"):
+            asked(sold + bought)
+
+
+def test_a_bought_call_breaks_even_above_its_strike_by_what_it_cost() -> None:
+    assert break_evens(standard("long_call"), -40.0) == (2425.0,)
+    assert break_evens(standard("long_straddle"), -70.0) == (2315.0, 2455.0)
+    assert break_evens(standard("long_call"), 1.0) == ()
 
 
 @pytest.mark.parametrize(

@@ -19,8 +19,8 @@ ON_THE_GRID = 1e-9
 class Row(NamedTuple):
     """One leg of a structure.
 
-    The short strike of a side lies the bot's distance away from spot; `wings` counts the wings
-    from there to this leg, outward positive.
+    The anchor of a side, which is the short strike of all but what is only bought, lies the bot's
+    distance away from spot; `wings` counts the wings from there to this leg, outward positive.
     """
 
     right: Right
@@ -34,7 +34,8 @@ class Structure(NamedTuple):
     """An option structure whose worst loss is limited.
 
     `action` is SELL where it brings a credit and BUY where it takes a debit; `factor` and `side`
-    say what it earns by.
+    say what it earns by. Where `atm`, both sides are anchored at the strike nearest to spot,
+    whatever the bot's distance.
     """
 
     title: str
@@ -42,6 +43,12 @@ class Structure(NamedTuple):
     factor: Factor
     side: Literal[-1, 1]
     rows: tuple[Row, ...]
+    atm: bool = False
+
+    @property
+    def winged(self) -> bool:
+        """Whether the width of a wing matters to it."""
+        return any(row.wings for row in self.rows)
 
 
 def place(
@@ -56,7 +63,8 @@ def place(
 
     Short strikes are ``spot -+ distance * expected_move``, rounded outward (down below spot, up
     above it) to a multiple of `step`: a strike is never nearer than asked. The long strike of a
-    credit lies one wing further out, that of a debit one wing further in.
+    credit lies one wing further out, that of a debit one wing further in. At the money the anchor
+    is the multiple nearest to spot, the upper one of two as near.
 
     Raises
     ------
@@ -76,6 +84,8 @@ def place(
         -1: floor((spot - away) / step + ON_THE_GRID) * step,
         1: ceil((spot + away) / step - ON_THE_GRID) * step,
     }
+    if structure.atm:
+        short = dict.fromkeys(short, floor(spot / step + 0.5) * step)
     strikes = [short[row.side] + row.side * row.wings * wing for row in structure.rows]
     if min(strikes) <= 0:
         raise DataError(f"a strike of {min(strikes)}: spot {spot} is too low for wings of {wing}")
@@ -110,20 +120,27 @@ def payoff(legs: Legs, spot: Points) -> Points:
     )
 
 
-def extremes(legs: Legs) -> tuple[Points, Points]:
+def extremes(legs: Legs) -> tuple[Points, Points | None]:
     """Return the least and the most that the legs can be worth at expiry.
 
     The pay-off is straight between strikes, so it is at a strike or at zero that it is extreme.
+    The most is None where more calls are bought than sold: there is no bound to what they gain.
 
     Raises
     ------
     SettingsError
-        Calls are sold that no bought call covers, or bought and not sold: there is no bound.
+        Calls are sold that no bought call covers: there is no bound to what they lose.
+
+    Examples
+    --------
+    >>> extremes((Leg(right=Right.CALL, strike=2400.0, quantity=1),))
+    (0.0, None)
     """
-    if sum(leg.quantity for leg in legs if leg.right is Right.CALL):
-        raise SettingsError("calls bought and sold do not balance; the pay-off has no bound")
+    slope = _slope(legs)
+    if slope < 0:
+        raise SettingsError("calls are sold that none bought covers; the loss has no bound")
     worths = [payoff(legs, spot) for spot in (0.0, *(leg.strike for leg in legs))]
-    return min(worths), max(worths)
+    return min(worths), None if slope else max(worths)
 
 
 def break_evens(legs: Legs, entry: Points) -> tuple[Points, ...]:
@@ -148,8 +165,17 @@ def break_evens(legs: Legs, entry: Points) -> tuple[Points, ...]:
     extremes(legs)
     spots = (0.0, *sorted({leg.strike for leg in legs}))
     results = [(spot, payoff(legs, spot) + entry) for spot in spots]
-    return tuple(
+    between = tuple(
         left + (right - left) * before / (before - after)
         for (left, before), (right, after) in pairwise(results)
         if (before < 0) != (after < 0)
     )
+    # above the last strike the pay-off rises for ever where a call is left over
+    last, result = results[-1]
+    slope = _slope(legs)
+    return (*between, last - result / slope) if slope and result < 0 else between
+
+
+def _slope(legs: Legs) -> int:
+    """Return the calls bought less the calls sold: what the pay-off gains a point far above."""
+    return sum(leg.quantity for leg in legs if leg.right is Right.CALL)

@@ -9,7 +9,9 @@ from domain.values import Points
 from market.pricing import expected_move as implied_move
 from trading.costs import MULTIPLIER, option_costs
 from trading.structures.base import Legs, Structure, extremes, place, value
+from trading.structures.butterfly import IRON_BUTTERFLY
 from trading.structures.condor import IRON_CONDOR
+from trading.structures.long import LONG_CALL, LONG_PUT, LONG_STRADDLE
 from trading.structures.verticals import BEAR_CALL, BEAR_PUT, BULL_CALL, BULL_PUT
 
 CATALOG: dict[str, Structure] = {
@@ -18,6 +20,10 @@ CATALOG: dict[str, Structure] = {
     "bear_call": BEAR_CALL,
     "bull_call": BULL_CALL,
     "bear_put": BEAR_PUT,
+    "long_call": LONG_CALL,
+    "long_put": LONG_PUT,
+    "iron_butterfly": IRON_BUTTERFLY,
+    "long_straddle": LONG_STRADDLE,
 }
 
 
@@ -49,14 +55,16 @@ def propose(
     Parameters
     ----------
     bot
-        Gives distance, wing and strike step.
+        Gives distance, wing and strike step; at the money the distance is 0, and what has no wings
+        needs no width of one.
     horizon
         Sessions until it expires, at least 1.
     vix
         In points; the distance is counted in the moves it implies.
     costs
         Charged twice, in and out, and both times at today's spot. `max_loss` and `max_gain` are
-        what remains at the worst and the best spot at expiry after them.
+        what remains at the worst and the best spot at expiry after them; `max_gain` is None where
+        it has no bound.
 
     Raises
     ------
@@ -66,14 +74,16 @@ def propose(
         VIX or the surface is unknown or impossible.
     """
     shape = structure(name)
-    if bot.distance is None or bot.wing is None or bot.strike_step is None:
+    distance = 0.0 if shape.atm else bot.distance
+    wing = bot.wing if shape.winged else bot.strike_step
+    if distance is None or wing is None or bot.strike_step is None:
         raise SettingsError(f"{bot.name} needs distance, wing and strike_step to trade {name}")
     if not vix > 0:
         raise DataError(f"VIX is {vix}; a number above 0 is needed to place the strikes of {name}")
     if horizon < 1:
         raise SettingsError(f"{name} over {horizon} sessions; the horizon must be at least 1")
     move = implied_move(surface.spot, vix, horizon)
-    chosen = place(shape, surface.spot, move, bot.distance, bot.wing, bot.strike_step)
+    chosen = place(shape, surface.spot, move, distance, wing, bot.strike_step)
     entry = -value(chosen, surface, horizon)
     worst, best = extremes(chosen)
     both_ways = 2 * option_costs(len(chosen), surface.spot, costs)
@@ -85,10 +95,10 @@ def propose(
         legs=chosen,
         entry=entry,
         max_loss=both_ways - (entry + worst) * MULTIPLIER,
-        max_gain=(entry + best) * MULTIPLIER - both_ways,
+        max_gain=None if best is None else (entry + best) * MULTIPLIER - both_ways,
         costs=both_ways,
         multiplier=MULTIPLIER,
         horizon=horizon,
-        distance=bot.distance,
+        distance=distance,
         simulated=surface.label if surface.label.startswith("simulated") else "",
     )
