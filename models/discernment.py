@@ -6,7 +6,10 @@ from models.base import Target
 from models.boosting import XGBoosted
 
 HALF = 0.005
-"""A session's move that is a direction; what is less is neutral."""
+"""A move that is a direction; what is less is neutral."""
+HORIZON = 3
+"""Sessions. One for all four questions and for what is then traded: an outcome that is looked up
+"now", a day or a week after it was foretold, says nothing of either."""
 
 
 class Discernment(XGBoosted):
@@ -55,19 +58,19 @@ class Discernment(XGBoosted):
 
 
 class Up(Discernment):
-    """The chance that the next session gains at least 0.5 % from open to close."""
+    """The chance that three sessions on the close is at least 0.5 % above the next open."""
 
     name = "discernment-up"
     title = "DISCERNMENT, bullish"
-    target: ClassVar[Target] = Target("gains", horizon=1, universe="index", level=HALF)
+    target: ClassVar[Target] = Target("gains", HORIZON, universe="index", level=HALF)
 
 
 class Down(Discernment):
-    """The chance that the next session loses at least 0.5 % from open to close."""
+    """The chance that three sessions on the close is at least 0.5 % below the next open."""
 
     name = "discernment-down"
     title = "DISCERNMENT, bearish"
-    target = Target("loses", horizon=1, universe="index", level=HALF)
+    target = Target("loses", HORIZON, universe="index", level=HALF)
 
 
 class Size(Discernment):
@@ -79,7 +82,7 @@ class Size(Discernment):
     name = "discernment-size"
     title = "DISCERNMENT, magnitude"
     features = (*Discernment.features, "strike_distance")
-    target = Target("contained", horizon=3, universe="index", distances=(0.5, 1.0, 1.5))
+    target = Target("contained", HORIZON, universe="index", distances=(0.5, 1.0, 1.5))
     rising = ("strike_distance",)
 
 
@@ -91,4 +94,4 @@ class Soon(Discernment):
 
     name = "discernment-soon"
     title = "DISCERNMENT, timing"
-    target = Target("soon", horizon=3, universe="index", level=0.5)
+    target = Target("soon", HORIZON, universe="index", level=0.5)

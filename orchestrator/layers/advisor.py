@@ -3,7 +3,7 @@
 from enum import StrEnum
 
 from domain.bot import Bot, Factor
-from domain.decision import Context, Draft, Effect, Reason, Verdict
+from domain.decision import Context, Draft, Effect, Proposal, Reason, Verdict
 from domain.errors import FeatureMismatch
 from domain.values import Action
 from orchestrator.layers.base import layer
@@ -67,9 +67,45 @@ def advisor(draft: Draft) -> Verdict:
     if "vix" not in context.features:
         raise FeatureMismatch("no value for vix, which the advisor needs")
     level = band(context.features["vix"])
+    if draft.proposal is not None:
+        return _chosen(draft, draft.proposal, level)
     if context.bot.factor is Factor.PRICE:
         return _direction(draft, level)
     return _premium(draft, level)
+
+
+def _chosen(draft: Draft, proposal: Proposal, level: Band) -> Verdict:
+    """Shrink what a view has chosen: by the VIX, and by half where size or timing speak against it.
+
+    Bought premium wants a move, and soon, before time has eaten it; sold premium wants none. What
+    is usual for either is the base rate that its model was promoted over.
+    """
+    scale, reasons = SIZE[level], [f"VIX is {level}"]
+    buys = proposal.action is Action.BUY
+    calm, soon = (_leans(draft, f"discernment-{name}") for name in ("size", "soon"))
+    if calm is not None and calm == buys:
+        scale *= UNADVISED
+        reasons.append(f"moves {'smaller' if buys else 'larger'} than usual are expected, so half")
+    if buys and soon is False:
+        scale *= UNADVISED
+        reasons.append("what comes is expected late, so half")
+    return Verdict(
+        layer="advisor",
+        effect=Effect.ADJUST if scale < 1 else Effect.PASS,
+        code=Reason.ADVISED if scale < 1 else Reason.OK,
+        reason=f"{proposal.structure}: {'; '.join(reasons)}",
+        action=proposal.action,
+        proposal=proposal,
+        scale=scale,
+    )
+
+
+def _leans(draft: Draft, model: str) -> bool | None:
+    """Return whether a model gives more than its base rate; None where it says neither."""
+    said = draft.prediction(model)
+    if said is None or said.probability is None or "base_rate" not in said.facts:
+        return None
+    return said.probability > said.facts["base_rate"]
 
 
 def _direction(draft: Draft, level: Band) -> Verdict:

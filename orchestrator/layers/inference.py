@@ -9,7 +9,10 @@ from market.features.catalog import CATALOG as FEATURES
 from models import ensemble, orion
 from orchestrator.layers.base import layer, veto
 from trading.strategies import catalog as strategies
+from trading.strategies import scan
 from trading.strategies.base import Judge, Setup
+from trading.structures.offer import proposal
+from trading.structures.scanner import View
 
 REDUCED = 2 / 3
 """Share of the size between WISDOM's two thresholds: 5 % of the equity where 7.5 % is full."""
@@ -21,7 +24,8 @@ def inference(draft: Draft) -> Verdict:
 
     A bot that sells volatility takes WISDOM's win probability, against thresholds that move with
     the learned base rate. A bot that buys stocks needs the ensemble to agree with its setup, at a
-    gate set by the regime; one that buys spreads needs ORION to see its side.
+    gate set by the regime; one that buys spreads needs ORION to see its side. One that scans has
+    a view choose its structure.
     """
     context = draft.context
     if context.unknown:
@@ -108,10 +112,49 @@ def _conviction(draft: Draft, setup: Setup) -> Verdict:
     )
 
 
+def _view(draft: Draft, setup: Setup) -> Verdict:
+    """Have DISCERNMENT's view choose among the nine; without an edge after costs, hold."""
+    context = draft.context
+    answers = {name: draft.prediction(f"discernment-{name}") for name in ("up", "down")}
+    up, down = (None if said is None else said.probability for said in answers.values())
+    if up is None or down is None:
+        return _silent(draft.predictions, "discernment-up", "discernment-down")
+    over = max(1.0, up + down)  # two models that were fitted apart may say more than all
+    view = View(
+        bullish=up / over,
+        neutral=max(0.0, 1 - (up + down) / over),
+        bearish=down / over,
+        vix=context.features.get("vix"),
+        gamma=context.features.get("gex_normalized"),
+    )
+    found = scan.choose(context, view)
+    numbers = {"up": view.bullish, "flat": view.neutral, "down": view.bearish}
+    numbers |= {"priced_move": found.priced_move, "expected_move": found.expected_move}
+    if not found.candidates:
+        told = "; ".join(f"{name}: {why}" for name, why in found.refused.items())
+        return veto("inference", Reason.NO_SURFACE, f"nothing could be priced: {told}", **numbers)
+    best = found.candidates[0]
+    numbers |= {"p": best.probability, "implied": best.implied, "edge": best.edge}
+    numbers |= {"gain": best.gain, "loss": best.loss}
+    told = f"{best.found.structure}: {best.reason}"
+    if not best.stake:
+        return veto("inference", Reason.NO_EDGE, f"the best of nine is {told}", **numbers)
+    made = proposal(best.found)
+    return Verdict(
+        layer="inference",
+        reason=f"of nine the view prefers {told}",
+        action=made.action,
+        probability=best.probability,
+        proposal=made,
+        evidence=numbers,
+    )
+
+
 JUDGES: dict[Judge, Callable[[Draft, Setup], Verdict]] = {
     "win": _wisdom,
     "vote": _agreement,
     "conviction": _conviction,
+    "view": _view,
 }
 
 

@@ -45,9 +45,12 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
 
     Both are means that training measured over all of history, after costs, with the bot's own
     exits. A credit spread, of which nothing was measured, brings what it can bring at most, and
-    counts a loser as a total loss.
+    counts a loser as a total loss. Where a view chose among structures, its own odds say both.
     """
     judge = strategies.find(draft.context.bot.strategy).judge
+    if judge == "view":
+        seen = next(v.evidence for v in draft.verdicts if v.layer == "inference")
+        return seen["gain"], seen["loss"]
     if judge == "win" and proposal.structure != "iron_condor":
         return _reward(proposal), 1.0
     asked: tuple[str, ...]

@@ -9,13 +9,14 @@ from domain.bot import Bot
 from domain.errors import Refused
 from trading.bots.anchor import ANCHOR
 from trading.bots.autotrader import AUTOTRADER
+from trading.bots.discernment import DISCERNMENT
 from trading.bots.fortress import FORTRESS
 from trading.bots.gideon import GIDEON
 from trading.bots.samson import SAMSON
 from trading.bots.solomon import SOLOMON
 
 BOTS: dict[str, Bot] = {
-    bot.name: bot for bot in (FORTRESS, ANCHOR, SAMSON, AUTOTRADER, SOLOMON, GIDEON)
+    bot.name: bot for bot in (FORTRESS, ANCHOR, SAMSON, AUTOTRADER, SOLOMON, GIDEON, DISCERNMENT)
 }
 
 

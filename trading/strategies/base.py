@@ -22,8 +22,9 @@ class Setup(Value):
     evidence: dict[str, float] = Field(default_factory=dict)
 
 
-Judge = Literal["win", "vote", "conviction"]
-"""Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, or ORION."""
+Judge = Literal["win", "vote", "conviction", "view"]
+"""Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, ORION, or
+DISCERNMENT's view of direction, size and time."""
 
 
 class Strategy(NamedTuple):

@@ -6,7 +6,7 @@ a line here; a bot then trades it by name.
 
 from domain.decision import Context, Proposal
 from domain.errors import Refused
-from trading.strategies import condor, options, score, spread
+from trading.strategies import condor, options, scan, score, spread
 from trading.strategies.base import Setup, Strategy
 
 CATALOG: dict[str, Strategy] = {
@@ -15,6 +15,7 @@ CATALOG: dict[str, Strategy] = {
     "spread": Strategy(
         "Debit spreads at the walls", spread.setup, options.propose, "conviction", spread.FEATURES
     ),
+    "scan": Strategy("Scan of nine structures", scan.setup, scan.propose, "view", scan.FEATURES),
 }
 
 

@@ -41,7 +41,7 @@ from market import quotes
 from market.quotes import Board
 from risk import kelly
 from trading.structures import odds
-from trading.structures.odds import Odds, World
+from trading.structures.odds import World
 from trading.structures.offer import Structured, build, contract
 
 MOST = 5
@@ -112,9 +112,12 @@ class Candidate(Value):
         The same as the view has it.
     expected
         What the view makes of one contract beyond what the market does, after costs.
+    gain, loss
+        Mean of the winners and of the losers as the view has them, in units of what can be lost at
+        most, the loss without sign.
     edge
-        That over what can be lost at most. What the odds alone would find in the price of the
-        skew is not in it.
+        What is expected over what can be lost at most. What the odds alone would find in the
+        price of the skew is not in it.
     stake
         Share of equity that half Kelly, or the ruin-safe stake if less, puts at risk; 0 without an
         edge, or where the rules are against it.
@@ -127,6 +130,8 @@ class Candidate(Value):
     implied: Probability
     probability: Probability
     expected: PerContract
+    gain: float
+    loss: float
     edge: float
     stake: Fraction
     reason: str
@@ -225,28 +230,26 @@ def _candidate(
     fair = -odds.worth(found, implied) - found.costs
     ours, risk = odds.odds(found, world, fair), found.max_loss.amount
     edge = ours.expected.amount / risk
+    # a world without a loser is a view that is too sure; the worst case then stands for one
+    win = 0.0 if ours.win is None else ours.win.amount / risk
+    loss = 1.0 if ours.loss is None else ours.loss.amount / risk
     stake = 0.0
     if against:
         reason = against
     elif edge <= 0:
         reason = f"no edge: {edge:+.3f} per dollar at risk, after costs"
     else:
-        stake = _stake(ours, risk)
+        stake = kelly.stake(ours.probability, win, loss, KELLY)
         reason = f"{edge:+.3f} per dollar at risk, after costs"
     return Candidate(
         direction=direction,
         found=found,
-        implied=odds.odds(found, implied).probability,
-        probability=odds.odds(found, world).probability,
+        implied=odds.odds(found, implied, fair).probability,
+        probability=ours.probability,
         expected=contract(ours.expected),
+        gain=win,
+        loss=loss,
         edge=edge,
         stake=stake,
         reason=reason,
     )
-
-
-def _stake(ours: Odds, risk: Points) -> Fraction:
-    # a world without a loser is a view that is too sure; the worst case then stands for one
-    win = 0.0 if ours.win is None else ours.win.amount / risk
-    loss = 1.0 if ours.loss is None else ours.loss.amount / risk
-    return kelly.stake(ours.probability, win, loss, KELLY)

@@ -1,0 +1,61 @@
+"""Price all nine structures in every session, and let a view choose among them."""
+
+from domain.decision import Context, Proposal
+from domain.errors import DataError, SettingsError
+from domain.values import Action
+from market.quotes import Simulated
+from trading.strategies.base import Setup
+from trading.structures.offer import build, proposal
+from trading.structures.scanner import Scan, View, scan
+
+FEATURES = ("vix",)
+
+
+def setup(context: Context) -> Setup:
+    """Say BUY in any session: which of nine structures, if any, is for the view to choose."""
+    return Setup(action=Action.BUY, reason="nine structures are priced in every session")
+
+
+def propose(
+    context: Context, structure: str | None = None, distance: float | None = None
+) -> Proposal:
+    """Return a structure over the bot's horizon, on the context's surface.
+
+    Parameters
+    ----------
+    structure
+        The first of the bot's if None.
+    distance
+        Of short strikes, in expected moves; the bot's own if None.
+
+    Raises
+    ------
+    DataError
+        There is no surface to price it on, or it cannot be priced.
+    SettingsError
+        The bot does not trade this structure.
+    """
+    bot = context.bot
+    name = structure or next(iter(bot.structures), "")
+    if name not in bot.structures:
+        known = ", ".join(bot.structures) or "none"
+        raise SettingsError(f"{bot.name} does not trade {name or 'anything'!r}; its own: {known}")
+    away = bot.distance if distance is None else distance
+    return proposal(build(name, board(context), context.costs, distance=away, wing=bot.wing))
+
+
+def choose(context: Context, view: View) -> Scan:
+    """Return all nine, ranked by what a view makes of them; see `trading.structures.scanner`."""
+    return scan(board(context), view, context.costs, context.bot.distance)
+
+
+def board(context: Context) -> Simulated:
+    """Return what can be traded over the bot's horizon: simulated, and labelled so.
+
+    Raises `DataError` where there is no surface, `SettingsError` where strikes have no step.
+    """
+    if context.surface is None:
+        raise DataError(f"{context.symbol} has no volatility surface to price options on")
+    if context.bot.strike_step is None:
+        raise SettingsError(f"{context.bot.name} needs a strike_step to trade options")
+    return Simulated(context.surface, float(context.bot.horizon), context.bot.strike_step)
