@@ -37,7 +37,11 @@ class Boosted(Calibrated):
     def learn(
         self, x: FloatArray, y: FloatArray, features: tuple[str, ...], bars: pd.Index
     ) -> bytes:
-        return self.grow(x, y, tuple(name in self.rising for name in features)).to_onnx()
+        self._forest = self.grow(x, y, tuple(name in self.rising for name in features))
+        return self._forest.to_onnx()
+
+    def forest(self) -> bytes:
+        return self._forest.pack()
 
 
 class XGBoosted(Boosted):

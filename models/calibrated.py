@@ -10,7 +10,7 @@ import numpy as np
 
 from domain.errors import FeatureMismatch, InsufficientData, ModelError
 from domain.values import FloatArray
-from models import calibration, onnx
+from models import calibration, novelty, onnx
 from models.base import Artifact, Model, at, matrix
 
 if TYPE_CHECKING:
@@ -32,9 +32,13 @@ class Fitted(NamedTuple):
     features: tuple[str, ...]
     absent: tuple[str, ...]
     graph: bytes
-    knots: calibration.Knots
+    curve: calibration.Curve
+    background: tuple[float, ...]
     facts: dict[str, float]
     golden: Golden
+    rows: FloatArray
+    """Everything it has seen, for what is new to it; shape (n, F)."""
+    bars: pd.Index
 
 
 class Calibrated(Model):
@@ -60,6 +64,10 @@ class Calibrated(Model):
             The bar of each row.
         """
 
+    def forest(self) -> bytes:
+        """Return the trees of the graph, packed; nothing where the graph is none."""
+        return b""
+
     def fit(self, X: pd.DataFrame, y: pd.Series, calibrate_from: int | None = None) -> Self:
         everything = matrix(X, self.features, self.name)
         known = np.isfinite(everything)
@@ -76,17 +84,22 @@ class Calibrated(Model):
         features = tuple(self.features[i] for i in used)
         graph = self.learn(x[:stop], labels[:stop], features, X.index[:stop])
         score = onnx.scores(onnx.session(graph), x[start:])
-        knots = calibration.fit(score, labels[start:])
+        reach = -(-self.target.horizon // self.stride)
+        curve = calibration.fit(score, labels[start:], X.index[start:], reach)
         sample = np.linspace(0, len(score) - 1, GOLDEN).astype(int)
         self._fitted = Fitted(
             features=features,
             absent=tuple(name for name in self.features if name not in features),
             graph=graph,
-            knots=knots,
+            curve=curve,
+            background=tuple(np.median(x[start:], axis=0).tolist()),
             facts=self._facts(X, labels),
             golden=tuple(
-                (tuple(x[start + i].tolist()), float(np.interp(score[i], *knots))) for i in sample
+                (tuple(x[start + i].tolist()), float(np.interp(score[i], curve.x, curve.y)))
+                for i in sample
             ),
+            rows=x,
+            bars=X.index,
         )
         return self
 
@@ -97,17 +110,22 @@ class Calibrated(Model):
         if not known.all():
             names = ", ".join(np.array(fitted.features)[~known])
             raise FeatureMismatch(f"{self.name}: unknown {names}")
-        return np.interp(self.raw(x), *fitted.knots)
+        return np.interp(self.raw(x), fitted.curve.x, fitted.curve.y)
 
     def export(self, facts: Mapping[str, float] | None = None, schema_hash: str = "") -> Artifact:
-        fitted = self._done()
+        fitted, forest = self._done(), self.forest()
         return Artifact(
             model=self.name,
             target=self.target.name,
             features=fitted.features,
             absent=fitted.absent,
             onnx=fitted.graph,
-            knots=fitted.knots,
+            knots=(fitted.curve.x, fitted.curve.y),
+            low=fitted.curve.low,
+            high=fitted.curve.high,
+            forest=forest,
+            background=() if forest else fitted.background,
+            novelty=novelty.learn(fitted.rows, fitted.bars),
             facts=fitted.facts | dict(facts or {}),
             golden=fitted.golden,
             schema_hash=schema_hash,
