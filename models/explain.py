@@ -149,9 +149,8 @@ class Shapley:
 
     def _summed(self, row: NDArray[np.int64], parts: FloatArray, rows: int) -> FloatArray:
         place = np.broadcast_to(row * self._width + self._feature, parts.shape)
-        total: FloatArray = np.bincount(  # type: ignore[assignment] -- floats, with weights
-            place.ravel(), parts.ravel(), minlength=rows * self._width
-        )
+        counted = np.bincount(place.ravel(), parts.ravel(), minlength=rows * self._width)
+        total: FloatArray = counted.astype(np.float64, copy=False)
         return total.reshape(rows, self._width)
 
 
