@@ -6,6 +6,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import datetime
+from math import fsum
 from threading import Event
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from domain.decision import OmegaDecision, Prediction, Proposal, Verdict
     from domain.version import Measure
 
+BAR = 12
+"""Cells of the longest bar."""
 AGAIN = 2.0
 """Seconds between two looks."""
 WIDE = 120
@@ -261,7 +264,8 @@ def decision(made: "OmegaDecision") -> Group:
     said = {verdict.layer: verdict for verdict in made.draft.verdicts}
     if made.draft.predictions:
         told = [_prediction(p) for p in made.draft.predictions]
-        models = table("", ("model", "version", ">p", ">base rate", ""), told)
+        columns = ("model", "version", ">p", ">90 % interval", ">base rate", "~")
+        models = table("", columns, told)
         return Group(head, facts, Text(), waterfall(said), Text(), models, *_offer(made.proposal))
     return Group(head, facts, Text(), waterfall(said), *_offer(made.proposal))
 
@@ -296,7 +300,66 @@ def _figure(value: float) -> str:
 def _prediction(said: "Prediction") -> tuple[str, ...]:
     base = said.facts.get("base_rate")
     version = NONE if said.probability is None and said.version == "none" else said.version
-    return (said.model, version, number(said.probability), number(base), said.reason)
+    return (
+        said.model,
+        version,
+        number(said.probability),
+        _between(said),
+        number(base),
+        said.reason,
+    )
+
+
+def _between(said: "Prediction") -> str:
+    if said.low is None or said.high is None:
+        return NONE
+    return f"[{number(said.low)}, {number(said.high)}]"
+
+
+def why(made: "OmegaDecision") -> Group:
+    """Return what each model said, and what every feature added to it, the largest first."""
+    return spaced(*(part for said in made.draft.predictions for part in _explained(made, said)))
+
+
+def _explained(made: "OmegaDecision", said: "Prediction") -> Iterator[RenderableType]:
+    facts, telling = said.facts, said.why
+    far = facts.get("novelty")
+    limit = f"a usual day is about 1, beyond {number(facts.get('novelty_limit'), 2)} it abstains"
+    yield pairs(
+        {
+            "version": NONE if said.version == "none" else said.version,
+            "probability": number(said.probability) if said.probability is not None else "",
+            "90 % interval": _between(said) if said.low is not None else "",
+            "base rate": number(facts["base_rate"]) if "base_rate" in facts else "",
+            "unlike what it learned": "" if far is None else f"{number(far, 2)}; {limit}",
+            "abstains": said.reason,
+        },
+        title=said.model,
+    )
+    if telling is None:
+        return
+    known, parts = made.context.features, telling.parts
+    widest = max(map(abs, parts.values()), default=1.0)
+    rows = [
+        (name, _figure(known[name]) if name in known else "", f"{part:+.4f}", _bar(part / widest))
+        for name, part in sorted(parts.items(), key=lambda item: -abs(item[1]))
+    ]
+    if telling.rest:
+        rows.append(("all others", "", f"{telling.rest:+.4f}", Text()))
+    yield table("", ("feature", ">value", ">adds", ""), rows)
+    if telling.kind == "shap":
+        odds = telling.base + fsum(parts.values()) + telling.rest
+        end = f"{telling.base:+.4f} of which nothing is known, makes {odds:+.4f}"
+        yield Text(f"added to log-odds before calibration: {end}", style="dim")
+    else:
+        end = f"at its median; all at their medians make {telling.base:.4f}"
+        yield Text(f"what the probability would lose with the feature {end}", style="dim")
+
+
+def _bar(share: float) -> Text:
+    """Return a bar of at most twelve cells: to the right of nothing, in the colour of its sign."""
+    cells = max(1, round(BAR * abs(share)))
+    return Text("\N{FULL BLOCK}" * cells, style="green" if share > 0 else "red")
 
 
 def _offer(proposal: "Proposal | None") -> tuple[RenderableType, ...]:

@@ -1,10 +1,10 @@
 """The life of one decision: context, draft, verdicts, decision."""
 
 from enum import StrEnum
-from math import prod
+from math import inf, prod
 from typing import Literal, Self
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, Field, model_validator
 
 from domain.book import Book, Costs, Limits, Switches
 from domain.bot import Bot, Factor
@@ -36,6 +36,7 @@ class Reason(StrEnum):
     NO_CONSENSUS = "NO_CONSENSUS"
     NO_SETUP = "NO_SETUP"
     LOW_PROBABILITY = "LOW_PROBABILITY"
+    NOVEL = "NOVEL"
     # advisor
     NO_CREDIT = "NO_CREDIT"
     NO_REWARD = "NO_REWARD"
@@ -93,20 +94,58 @@ class Context(Value):
     """Model to version, of the champions that are to answer."""
 
 
+class Why(Value):
+    """What the features added to an answer.
+
+    ``shap``: Shapley values of the log-odds before calibration; with `base`, the log-odds of a row
+    of which nothing is known, and `rest` they add up to the log-odds. ``occlusion``: the
+    probability minus what it would be with the feature at its median, `base` being the answer to
+    all medians; they do not add up, for features work together.
+    """
+
+    kind: Literal["shap", "occlusion"]
+    base: float
+    parts: dict[str, float] = {}
+    """By feature, or group of lags; to six decimals, those that come to 0 left out."""
+    rest: float = 0.0
+    """Sum of all others, where a model has too many features for a record."""
+
+
 class Prediction(Value):
     """What one version of one model says about one context.
 
     `probability` is None where the model abstains, and `reason` then says why. `facts` are
     measured in training: ``base_rate``, ``low`` and ``high`` thresholds, ``gain`` and ``loss``
-    (mean result of winners and losers in units of risk, after costs), ``n``.
+    (mean result of winners and losers in units of risk, after costs), ``n``. Of the input itself
+    are ``novelty``, how far it lies from what the model learned from, and ``novelty_limit``,
+    beyond which the model abstains.
     """
 
     model: str
     version: str
     target: str
     probability: Probability | None
+    low: Probability | None = None
+    """Lower end of the 90 % interval of `probability`; None where none was measured."""
+    high: Probability | None = None
+    """Its upper end."""
     reason: str = ""
     facts: dict[str, float] = {}
+    why: Why | None = None
+
+    @property
+    def novel(self) -> bool:
+        """Whether the input lies beyond what the model learned from."""
+        return self.facts.get("novelty", 0.0) > self.facts.get("novelty_limit", inf)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        p, low, high = self.probability, self.low, self.high
+        if (low is None) != (high is None) or (p is None and low is not None):
+            raise ValueError("an interval has two ends, and lies around a probability")
+        if p is not None and low is not None and high is not None and not low <= p <= high:
+            raise ValueError(f"the interval [{low}, {high}] is not around {p}")
+        return self
 
 
 class Proposal(Value):

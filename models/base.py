@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from domain.errors import FeatureMismatch, IntegrityError, ModelError
 from domain.values import FloatArray, Value, canonical
+from models.novelty import Novelty
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -127,6 +128,16 @@ class Artifact(Value):
     """float32 ``x`` of shape (n, F) to float32 ``y`` of shape (n, 1), before calibration."""
     knots: tuple[tuple[float, ...], tuple[float, ...]]
     """Calibration: `numpy.interp` through these points."""
+    low: tuple[float, ...] = ()
+    """Lower ends of the 90 % interval at the knots; none where none was measured."""
+    high: tuple[float, ...] = ()
+    """Its upper ends."""
+    forest: bytes = b""
+    """`models.forest.Forest.pack`, of trees: what each feature adds is computed from it."""
+    background: tuple[float, ...] = ()
+    """Of any other graph: what stands in for a feature that is taken away, one number each."""
+    novelty: Novelty
+    """Where the training rows lie, and what is too far from them."""
     facts: dict[str, float] = Field(default_factory=dict)
     """What training measured; see `about`."""
     golden: tuple[tuple[tuple[float, ...], float], ...] = ()
@@ -145,6 +156,22 @@ class Artifact(Value):
             raise ValueError("calibration must not reverse the order of two scores")
         if any(len(row) != len(self.features) for row, _ in self.golden):
             raise ValueError("a golden row has one number per feature")
+        if self.background and len(self.background) != len(self.features):
+            raise ValueError("a background has one number per feature")
+        if not {*self.novelty.columns} <= {*range(len(self.features))}:
+            raise ValueError("what is too far is measured in columns of the input")
+        return self
+
+    @model_validator(mode="after")
+    def _around(self) -> Self:
+        _, y = self.knots
+        if not self.low and not self.high:
+            return self
+        if not len(self.low) == len(self.high) == len(y):
+            raise ValueError("an interval has two ends at every knot")
+        ends = zip(self.low, y, self.high, strict=True)
+        if not all(0 <= low <= p <= high <= 1 for low, p, high in ends):
+            raise ValueError("an interval lies in [0, 1] and around its probability")
         return self
 
     @property
@@ -181,9 +208,12 @@ class Artifact(Value):
             artifact = cls.model_validate_json(content)
         except ValidationError as error:
             problem = error.errors()[0]
-            raise ModelError(f"no artifact: {problem['loc']}: {problem['msg']}") from error
+            raise ModelError(
+                f"no artifact of this version of Omega, train again: "
+                f"{problem['loc']}: {problem['msg']}"
+            ) from error
         if artifact.to_bytes() != content:
-            raise ModelError("no artifact: not in canonical form")
+            raise ModelError("no artifact: not in canonical form, train again")
         return artifact
 
     def about(self, distance: float | None = None) -> dict[str, float]:

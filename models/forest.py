@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -29,12 +29,23 @@ if TYPE_CHECKING:
 OPSET = 17
 OPSET_ML = 3
 IR_VERSION = 9
+HEAD = np.dtype([("features", "<u2"), ("trees", "<u2"), ("bias", "<f8")])
+NODE = np.dtype(
+    [
+        *(("feature", "<u2"), ("left", "<u2"), ("right", "<u2")),
+        *(("number", "<f4"), ("cover", "<f4"), ("missing_left", "u1")),
+    ]
+)
+"""A node as it is packed: `number` is a threshold, or at a leaf, whose `left` is 0, its value."""
 
 
 class Tree(NamedTuple):
     """One tree as arrays over its N nodes, node 0 being the root.
 
     `left` is -1 at a leaf, and there `value` counts; elsewhere `feature` and `threshold` do.
+    `cover` is what of the training data came to each node, as its library weighs branches for
+    contributions: XGBoost by the sum of the Hessian, LightGBM by rows. scikit-learn, which has
+    none, counts rows too.
     """
 
     feature: NDArray[np.int64]
@@ -43,6 +54,7 @@ class Tree(NamedTuple):
     right: NDArray[np.int64]
     value: FloatArray
     missing_left: NDArray[np.bool_]
+    cover: FloatArray
 
 
 class Forest(NamedTuple):
@@ -67,6 +79,70 @@ class Forest(NamedTuple):
         graph = helper.make_graph(nodes, "forest", [x], [y])
         model = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION)
         return bytes(model.SerializeToString(deterministic=True))
+
+    def pack(self) -> bytes:
+        """Return the trees in 15 bytes a node, for an artifact: `unpack` reads them.
+
+        Numbers are those of the graph, float32, and every split becomes ``x < threshold``: the next
+        float32 above a threshold of ``<=`` says the same of every float32.
+        """
+        sizes = np.array([len(tree.left) for tree in self.trees], "<u2")
+        nodes = np.zeros(int(sizes.sum()), NODE)
+        leaf = _joined(self.trees, "left") < 0
+        threshold = _joined(self.trees, "threshold")
+        if self.strict:
+            below = threshold.astype(np.float32)
+        else:
+            below = np.nextafter(floor32(threshold), np.float32(np.inf))
+        nodes["number"] = np.where(leaf, _joined(self.trees, "value"), below)
+        nodes["cover"] = _joined(self.trees, "cover")
+        for field in ("feature", "left", "right", "missing_left"):
+            nodes[field] = np.where(leaf, 0, _joined(self.trees, field))
+        head = np.array([(self.n_features, len(sizes), self.bias)], HEAD)
+        return head.tobytes() + sizes.tobytes() + nodes.tobytes()
+
+    @classmethod
+    def unpack(cls, content: bytes) -> Self:
+        """Read what `pack` wrote; `ModelError` if it is anything else."""
+        if len(content) < HEAD.itemsize:
+            raise ModelError("no forest: it ends before its trees; train again")
+        head = np.frombuffer(content, HEAD, 1)[0]
+        start = HEAD.itemsize + 2 * int(head["trees"])
+        if start == HEAD.itemsize or start > len(content):
+            raise ModelError("no forest: it ends before its trees; train again")
+        sizes = np.frombuffer(content[HEAD.itemsize : start], "<u2")
+        if len(content) != start + NODE.itemsize * int(sizes.sum()) or 0 in sizes:
+            raise ModelError("no forest: it has another length than its trees; train again")
+        nodes = np.frombuffer(content, NODE, offset=start)
+        ends = np.cumsum(sizes, dtype=np.int64)
+        trees = tuple(_unpacked(part) for part in np.split(nodes, ends[:-1]))
+        n_features, bias = int(head["features"]), float(head["bias"])
+        known = np.isfinite(bias) and np.isfinite(nodes["number"]).all()
+        if not known or max(tree.feature.max() for tree in trees) >= n_features:
+            raise ModelError("no forest: a number is not finite, or a feature unknown; train again")
+        return cls(n_features, bias, strict=True, trees=trees)
+
+
+def _unpacked(nodes: NDArray[Any]) -> Tree:
+    """Return a tree whose branches lead to later nodes of its own, each to its own two."""
+    left, right = nodes["left"].astype(np.int64), nodes["right"].astype(np.int64)
+    inner = np.flatnonzero(left)
+    children = np.concatenate([left[inner], right[inner]])
+    forward = (children > np.tile(inner, 2)).all() and (children < len(nodes)).all()
+    if not forward or len(set(children.tolist())) < len(children):
+        raise ModelError("no forest: a branch leads to no node of its own; train again")
+    if not (np.isfinite(nodes["cover"]).all() and (nodes["cover"][children] > 0).all()):
+        raise ModelError("no forest: a node without any training data; train again")
+    number = nodes["number"].astype(np.float64)
+    return Tree(
+        feature=nodes["feature"].astype(np.int64),
+        threshold=number,
+        left=np.where(left == 0, -1, left),
+        right=np.where(left == 0, -1, right),
+        value=number,
+        missing_left=nodes["missing_left"].astype(bool),
+        cover=nodes["cover"].astype(np.float64),
+    )
 
 
 def floor32(thresholds: ArrayLike) -> NDArray[np.float32]:
@@ -169,6 +245,7 @@ def from_xgboost(booster: xgb.Booster) -> Forest:
                 right=np.array(tree["right_children"]),
                 value=np.array(tree["split_conditions"]),  # XGBoost keeps leaf values here
                 missing_left=np.array(tree["default_left"]).astype(bool),
+                cover=np.array(tree["sum_hessian"]),
             )
             for tree in trees
         ),
@@ -191,11 +268,13 @@ def from_lightgbm(booster: lgb.Booster) -> Forest:
 
 def _lightgbm_tree(root: Mapping[str, Any]) -> Tree:
     """Return a nested tree as arrays, its nodes in the order they are met, parents first."""
-    rows: list[tuple[int, float, int, int, float, bool]] = []
+    rows: list[tuple[int, float, int, int, float, bool, float]] = []
 
     def visit(node: Mapping[str, Any]) -> int:
         place = len(rows)
-        rows.append((0, 0.0, -1, -1, float(node.get("leaf_value", 0.0)), False))
+        # A tree that is one leaf does not say how many rows it has, and nobody asks.
+        cover = float(node.get("internal_count", node.get("leaf_count", 0)))
+        rows.append((0, 0.0, -1, -1, float(node.get("leaf_value", 0.0)), False, cover))
         if "split_feature" in node:
             kind = node["missing_type"]
             _refuse("a categorical split", node["decision_type"] != "<=")
@@ -205,7 +284,7 @@ def _lightgbm_tree(root: Mapping[str, Any]) -> Tree:
             missing_left = bool(node["default_left"]) if kind == "NaN" else threshold >= 0
             left, right = visit(node["left_child"]), visit(node["right_child"])
             feature = int(node["split_feature"])
-            rows[place] = (feature, threshold, left, right, 0.0, missing_left)
+            rows[place] = (feature, threshold, left, right, 0.0, missing_left, cover)
         else:
             _refuse("a linear leaf", "leaf_coeff" in node)
         return place
@@ -230,6 +309,7 @@ def from_histogram(model: HistGradientBoostingClassifier) -> Forest:
                 right=node["right"].astype(np.int64),
                 value=node["value"],
                 missing_left=node["missing_go_to_left"].astype(bool),
+                cover=node["count"].astype(np.float64),
             )
 
     bias = float(np.ravel(model._baseline_prediction)[0])

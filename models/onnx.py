@@ -1,15 +1,21 @@
 """Serving an artifact: nothing but numpy and ONNX Runtime."""
 
-from typing import Any
+from functools import cached_property
+from typing import Any, NamedTuple
 
 import numpy as np
 import onnxruntime as ort
 from numpy.typing import NDArray
 from onnxruntime.capi import onnxruntime_pybind11_state as native
 
+from domain.decision import Why
 from domain.errors import FeatureMismatch, ModelError
 from domain.values import FloatArray
+from models import explain
 from models.base import Artifact
+from models.explain import Occlusion, Shapley
+from models.forest import Forest
+from models.novelty import Cloud
 
 # ONNX Runtime's errors have no base of their own.
 BROKEN = (
@@ -23,6 +29,9 @@ BROKEN = (
 )
 QUIET = 3
 """Log errors only."""
+NOVEL = "out of distribution: "
+DIGITS = 6
+"""Decimals of an interval's ends."""
 
 
 def session(graph: bytes) -> ort.InferenceSession:
@@ -58,6 +67,20 @@ def session(graph: bytes) -> ort.InferenceSession:
     raise ModelError(f"the graph must lead from x (n, F) to y (n, 1), in float32; it has {ends}")
 
 
+class Answer(NamedTuple):
+    """What an artifact says about one row."""
+
+    probability: float | None
+    low: float | None
+    high: float | None
+    """Of the 90 % interval."""
+    why: Why | None
+    told: dict[str, float]
+    """How far the row lies from what was learned from, and how far is too far."""
+    reason: str = ""
+    """Why there is no probability."""
+
+
 class Served:
     """An artifact ready to answer. Reentrant; knows no training library.
 
@@ -72,9 +95,55 @@ class Served:
         self.version = artifact.version
         self._session = session(artifact.onnx)
         self._x, self._y = (np.array(axis) for axis in artifact.knots)
+        # Both ends in one number each, which `numpy.interp` reads as fast as one of them.
+        low, high = np.array(artifact.low), np.array(artifact.high)
+        self._ends = low + 1j * high if artifact.low else None
         width = self._session.get_inputs()[0].shape[1]
         if width != len(artifact.features):
             raise ModelError(f"the graph takes {width} features, not {len(artifact.features)}")
+        self._cloud = Cloud(artifact.novelty, artifact.features)
+
+    @cached_property
+    def shapley(self) -> Shapley | None:
+        """What tells contributions to the log-odds of trees; None for any other graph."""
+        if not self.artifact.forest:
+            return None
+        forest = Forest.unpack(self.artifact.forest)
+        if forest.n_features != len(self.artifact.features):
+            raise ModelError(f"the forest takes {forest.n_features} features; train again")
+        return Shapley(forest)
+
+    @cached_property
+    def _occlusion(self) -> Occlusion | None:
+        if not self.artifact.background:
+            return None
+        return Occlusion(self.artifact.features, self.artifact.background, self.predict)
+
+    def answer(self, x: NDArray[np.float32]) -> Answer:
+        """Return everything that is said about one row, shape (F,); raises as `predict` does.
+
+        A row that lies too far from what was learned from gets no probability.
+        """
+        raw = self._asked(x[None])
+        far = self._cloud.distance(x)
+        told = {"novelty": far, "novelty_limit": self._cloud.limit}
+        if far > self._cloud.limit:
+            return Answer(None, None, None, None, told, NOVEL + self._cloud.told(x))
+        p = float(np.interp(raw[0], self._x, self._y))
+        low = high = None
+        if self._ends is not None:
+            ends = complex(np.interp(raw[0], self._x, self._ends))
+            low, high = min(round(ends.real, DIGITS), p), max(round(ends.imag, DIGITS), p)
+        return Answer(p, low, high, self._why(x), told)
+
+    def _why(self, x: NDArray[np.float32]) -> Why | None:
+        if self.shapley is not None:
+            parts = self.shapley.one(x)
+            return explain.tell("shap", self.shapley.base, self.artifact.features, parts)
+        if self._occlusion is not None:
+            parts, hidden = self._occlusion.one(x), self._occlusion
+            return explain.tell("occlusion", hidden.base, hidden.names, parts)
+        return None
 
     def raw(self, x: NDArray[np.float32]) -> FloatArray:
         """Return the scores before calibration, shape (n,); NaN goes where training sent it."""
@@ -95,6 +164,9 @@ class Served:
         ModelError
             The graph's answer is not a probability.
         """
+        return np.interp(self._asked(x), self._x, self._y)
+
+    def _asked(self, x: NDArray[np.float32]) -> FloatArray:
         known = np.isfinite(x)
         if not known.all():
             names = (self.artifact.features[i] for i in np.flatnonzero(~known.all(axis=0)))
@@ -102,18 +174,40 @@ class Served:
         raw = scores(self._session, x)
         if not (raw.min(initial=1.0) >= 0.0 and raw.max(initial=0.0) <= 1.0):
             raise ModelError(f"{self.artifact.model} {self.version} gave no probability")
-        return np.interp(raw, self._x, self._y)
+        return raw
 
     def self_test(self, tolerance: float = 1e-5) -> None:
-        """Answer the artifact's golden rows; `ModelError` if an answer is not the expected one."""
+        """Answer the artifact's golden rows, and say why.
+
+        Raises
+        ------
+        ModelError
+            There are none, an answer is not the expected one, or what the features add does not
+            come to the answer.
+        """
+        who = f"{self.artifact.model} {self.version}"
         if not self.artifact.golden:
-            raise ModelError(f"{self.artifact.model} {self.version} has no golden rows")
+            raise ModelError(f"{who} has no golden rows")
         rows, expected = zip(*self.artifact.golden, strict=True)
-        worst = float(np.abs(self.predict(np.array(rows, np.float32)) - expected).max())
-        if worst > tolerance:
-            raise ModelError(
-                f"{self.artifact.model} {self.version} fails its self-test by {worst:.1g}"
-            )
+        x = np.array(rows, np.float32)
+        worst = float(np.abs(self.predict(x) - expected).max())
+        if not worst <= tolerance:
+            raise ModelError(f"{who} fails its self-test by {worst:.1g}")
+        self._why(x[0])
+        unexplained = self.unexplained(x)
+        if not unexplained <= tolerance:
+            raise ModelError(f"{who}: its trees are not those of its graph, by {unexplained:.1g}")
+
+    def unexplained(self, x: NDArray[np.float32]) -> float:
+        """Return the largest difference, of rows (n, F), between the score and what adds up to it.
+
+        0 for a graph without trees: what its features add is measured by asking it.
+        """
+        if self.shapley is None:
+            return 0.0
+        odds = self.shapley.base + self.shapley.every(x).sum(axis=1)
+        told = 0.5 * (1.0 + np.tanh(odds / 2))
+        return float(np.abs(told - self.raw(x)).max())
 
 
 def scores(graph: ort.InferenceSession, x: NDArray[np.float32]) -> FloatArray:

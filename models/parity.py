@@ -18,6 +18,8 @@ TOLERANCE = 1e-5
 """Of a probability."""
 ROWS = 2000
 """Newest rows that are compared."""
+EXPLAINED = 50
+"""Newest rows whose contributions are added up."""
 UNKNOWN = 0.05
 """Share of numbers that become NaN in the third comparison."""
 
@@ -27,7 +29,8 @@ def check(model: Model, artifact: Artifact, X: pd.DataFrame, tolerance: float = 
 
     Compared are the newest rows as they are; the same rows on a grid, where numbers lie exactly
     on the thresholds of trees and a rounded threshold sends them astray; and, where the library
-    takes them, rows with unknown numbers. Each before calibration and after it.
+    takes them, rows with unknown numbers. Each before calibration and after it, and of some of
+    them whether what the features add comes to the answer.
 
     Raises
     ------
@@ -49,12 +52,12 @@ def check(model: Model, artifact: Artifact, X: pd.DataFrame, tolerance: float = 
     return worst
 
 
-def _differences(model: Model, served: Served, x: FloatArray) -> tuple[float, float]:
+def _differences(model: Model, served: Served, x: FloatArray) -> tuple[float, float, float]:
     native, exported = model.raw(x), served.raw(x)
     knots = served.artifact.knots
     before = np.abs(native - exported).max()
     after = np.abs(np.interp(native, *knots) - np.interp(exported, *knots)).max()
-    return float(before), float(after)
+    return float(before), float(after), served.unexplained(x[-EXPLAINED:])
 
 
 def _on_grid(x: FloatArray) -> FloatArray:

@@ -69,7 +69,8 @@ class Champions:
         """Return one prediction for each model of the bot, in its order.
 
         A model abstains (probability None, with the reason) when it has no champion, when one of
-        its features is unknown, and when its answer is no probability.
+        its features is unknown, when the input is like nothing it learned from, and when its
+        answer is no probability.
         """
         self._refresh(context.bot.models)
         known = context.features | context.bot.facts()
@@ -93,12 +94,21 @@ class Champions:
         if missing:
             why = f"unknown: {', '.join(missing)}"
             return Prediction(**said, probability=None, reason=why)
-        row = np.array([[known[feature] for feature in artifact.features]], np.float32)
+        row = np.array([known[feature] for feature in artifact.features], np.float32)
         try:
-            probability = float(served.predict(row)[0])
+            answer = served.answer(row)
         except (ModelError, DataError) as error:
             return Prediction(**said, probability=None, reason=str(error))
-        return Prediction(**said, probability=probability, facts=artifact.about(distance))
+        if answer.probability is None:
+            return Prediction(**said, probability=None, reason=answer.reason, facts=answer.told)
+        return Prediction(
+            **said,
+            probability=answer.probability,
+            low=answer.low,
+            high=answer.high,
+            facts=artifact.about(distance) | answer.told,
+            why=answer.why,
+        )
 
     def _refresh(self, models: tuple[str, ...]) -> None:
         epoch = self._loader.epoch()

@@ -42,6 +42,7 @@ CAUSES = {
     Reason.NO_CONSENSUS: "the models did not agree, or not with the setup",
     Reason.NO_SETUP: "the strategy saw nothing to trade",
     Reason.LOW_PROBABILITY: "the probability was below the least that is asked",
+    Reason.NOVEL: "the market was like nothing its models had learned from",
     Reason.NO_CREDIT: "the credit was too small",
     Reason.NO_REWARD: "it could win too little for what it could lose",
     Reason.NO_SURFACE: "the options could not be priced",

@@ -11,6 +11,9 @@ DryRun = Annotated[
 ]
 Watch = Annotated[bool, typer.Option("--watch", help="Look again every two seconds, until Ctrl-C.")]
 Why = Annotated[str, typer.Option("--reason", help="Why; it goes into the record.")]
+Explain = Annotated[
+    bool, typer.Option("--why", help="Also what every feature added to each model's answer.")
+]
 Who = Annotated[
     str | None, typer.Option("--who", help="Who asks; else the login name.", show_default=False)
 ]

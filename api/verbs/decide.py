@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from api import opening, render
-from api.verbs.common import DryRun, Json
+from api.verbs.common import DryRun, Explain, Json
 from domain.errors import Refused, TimedOut
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ POLL = 0.003
 """Seconds between two looks at the record."""
 
 
-def decide(
+def decide(  # noqa: PLR0913 -- options
     ctx: typer.Context,
     bot: Annotated[str, typer.Argument(help="Which bot; `omega bots` lists them.")],
     symbol: Annotated[
@@ -32,6 +32,7 @@ def decide(
     timeout: Annotated[
         float, typer.Option(min=0.001, help="Seconds to wait for the workers.")
     ] = 10.0,
+    why: Explain = False,
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
@@ -49,7 +50,7 @@ def decide(
     if json:
         render.emit(render.plain(made) | {"recorded": not dry_run})
     else:
-        render.show(render.decision(made))
+        render.show(render.decision(made), *([render.why(made)] if why else []))
     if made.code == "UNTRAINED":
         render.note("nothing to ask yet: `omega train --all` trains every model")
     if dry_run:

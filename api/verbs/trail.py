@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from api import opening, render
-from api.verbs.common import Json
+from api.verbs.common import Explain, Json
 from domain.errors import Refused
 
 if TYPE_CHECKING:
@@ -116,6 +116,7 @@ def _show(causes: Counter[tuple[str, str]], lines: list[Any]) -> None:
 def show(
     ctx: typer.Context,
     key: Annotated[str, typer.Argument(metavar="ID", help="Of a decision.")],
+    why: Explain = False,
     json: Json = False,
 ) -> None:
     """Show one decision whole: verdicts, models, numbers, its order, its place in the chain."""
@@ -137,7 +138,8 @@ def show(
         ),
         "chain": proof and f"{made.bot} {proof['seq']}, {proof['hash'][:16]}",
     }
-    render.show(render.decision(made), render.spaced(render.pairs(facts)))
+    told = [render.why(made)] if why else []
+    render.show(render.decision(made), *told, render.spaced(render.pairs(facts)))
 
 
 def _proof(store: "Store", bot: str, key: str) -> dict[str, Any] | None:

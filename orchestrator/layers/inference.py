@@ -46,6 +46,8 @@ def _wisdom(draft: Draft, setup: Setup) -> Verdict:
     p, facts = wisdom.probability, wisdom.facts
     floor = max(draft.context.bot.p_min, facts["low"])
     evidence = {"p": p, "base_rate": facts["base_rate"], "low": floor, "high": facts["high"]}
+    if wisdom.low is not None and wisdom.high is not None:
+        evidence |= {"p_low": wisdom.low, "p_high": wisdom.high}
     if p < floor:
         reason = f"WISDOM gives {p:.3f}, {floor:.3f} is the least"
         return veto("inference", Reason.LOW_PROBABILITY, reason, **evidence)
@@ -175,5 +177,7 @@ def _silent(predictions: tuple[Prediction, ...], *models: str) -> Verdict:
     said = [f"{p.model}: {p.reason}" for p in predictions if p.model in models and p.reason]
     missing = f"no champion of {', '.join(models)}; train with `omega train {' '.join(models)}`"
     why = "; ".join(said) or missing
+    if any(p.novel for p in predictions if p.model in models):
+        return veto("inference", Reason.NOVEL, why)
     unknown = any("unknown" in reason or "missing" in reason for reason in said)
     return veto("inference", Reason.FEATURE_UNKNOWN if unknown else Reason.UNTRAINED, why)

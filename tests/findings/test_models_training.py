@@ -105,6 +105,7 @@ def test_a_threshold_between_two_float32s_sends_no_row_astray() -> None:
         right=np.array([2, -1, -1]),
         value=np.array([0.0, -1.0, 1.0]),
         missing_left=np.array([False, False, False]),
+        cover=np.array([2.0, 1.0, 1.0]),
     )
     graph = session(Forest(1, 0.0, strict=False, trees=(tree,)).to_onnx())
     x = np.float32(0.1)  # a little above the double 0.1

@@ -178,6 +178,7 @@ def test_a_row_on_the_threshold_and_an_unknown_one_take_their_branch(
         right=np.array([2, -1, -1]),
         value=np.array([0.0, -log_odds, log_odds]),
         missing_left=np.array([True, False, False]),
+        cover=np.array([3.0, 1.0, 2.0]),
     )
     x = np.array([[9, 0.4], [9, 0.5], [9, 0.6], [9, np.nan]], np.float32)
     said = served(Forest(2, 0.0, strict, (tree,)), x)
