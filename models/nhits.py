@@ -26,7 +26,6 @@ class Nhits(Temporal):
 
     name = "nhits"
     title = "N-HiTS"
-    epochs = 15
     pools: ClassVar[tuple[int, ...]] = (4, 2, 1)
     knots: ClassVar[tuple[int, ...]] = (1, 3, 5)
     """Of each stack's forecast."""

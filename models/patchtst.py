@@ -28,7 +28,6 @@ class PatchTst(Temporal):
 
     name = "patchtst"
     title = "PatchTST"
-    epochs = 10
     patch: ClassVar[int] = 16
     step: ClassVar[int] = 8
     width: ClassVar[int] = 32
