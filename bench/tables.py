@@ -25,6 +25,8 @@ README = Path(__file__).parents[1] / "README.md"
 FEW = 10
 """Entries of a catalog that are listed where it is named; more have a table of their own."""
 BLOCK = re.compile(r"(<!-- table:([a-z]+) -->\n).*?(<!-- /table -->)", re.DOTALL)
+NUMBERED = re.compile(r"(.*?)(\d*)")
+"""A name and the number that it ends with."""
 
 
 def table(columns: str, rows: Iterable[tuple[object, ...]]) -> str:
@@ -40,6 +42,22 @@ def said(thing: Any) -> str:
 
 def code(names: Iterable[str]) -> str:
     return " ".join(f"`{name}`" for name in names)
+
+
+def ranges(names: Iterable[str]) -> str:
+    """Return names for a table, those of a numbered family as its first and its last.
+
+    A family counts up by one under one stem, and has more than `FEW` members.
+    """
+    families: list[list[str]] = []
+    for name in names:
+        found = NUMBERED.fullmatch(name)
+        stem, number = found.groups() if found else (name, "")
+        if number and families and families[-1][-1] == f"{stem}{int(number) - 1}":
+            families[-1].append(name)
+        else:
+            families.append([name])
+    return " ".join(f"`{f[0]}` … `{f[-1]}`" if len(f) > FEW else code(f) for f in families)
 
 
 def cron(schedule: Any) -> str:
@@ -97,7 +115,7 @@ def features() -> str:
         group = module.__name__.rpartition(".")[2]
         own = [f for f in FEATURES.values() if f.group == group]
         needs = sorted({need for f in own for need in f.needs})
-        return (group, len(own), ", ".join(needs) or "the calendar", code(f.name for f in own))
+        return (group, len(own), ", ".join(needs) or "the calendar", ranges(f.name for f in own))
 
     rows = [row(module) for module in GROUPS]
     return table(f"group|{len(FEATURES)} in all|made of|features", rows)

@@ -274,6 +274,8 @@ class Model(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     """Series of the panel that it is about. Other inputs may be absent, and it trains without them;
     without one of these there is nothing to learn, and it is unavailable."""
+    extra: ClassVar[str] = ""
+    """Extra of `pyproject.toml` that training needs. Serving needs none."""
     min_samples: ClassVar[int] = 200
     """Rows, of both classes together, below which it will not learn."""
     stride: ClassVar[int] = 1

@@ -53,6 +53,8 @@ CATALOG: dict[str, Entry] = {
     "prophet-directional": Entry("models.prophet:Directional"),
     "xgb": Entry("models.xgb:Xgb"),
     "lgbm": Entry("models.lgbm:Lgbm"),
+    "nhits": Entry("models.nhits:Nhits"),
+    "patchtst": Entry("models.patchtst:PatchTst"),
     "orion-up": Entry("models.orion:Up"),
     "orion-down": Entry("models.orion:Down"),
     "orion-flip": Entry("models.orion:Flip"),

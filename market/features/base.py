@@ -22,7 +22,15 @@ P = ParamSpec("P")
 Columns = NDArray[np.integer[Any]]
 Step = Callable[Concatenate[Panel, P], FloatArray]
 Group = Literal[
-    "price", "volume", "technical", "statistical", "regime", "seasonality", "options", "gex"
+    "price",
+    "volume",
+    "technical",
+    "statistical",
+    "sequence",
+    "regime",
+    "seasonality",
+    "options",
+    "gex",
 ]
 
 TAIL = 400

@@ -10,13 +10,14 @@ from market.features import (
     price,
     regime,
     seasonality,
+    sequence,
     statistical,
     technical,
     volume,
 )
 from market.features.base import Feature
 
-GROUPS = (price, volume, technical, statistical, regime, seasonality, options, gex)
+GROUPS = (price, volume, technical, statistical, sequence, regime, seasonality, options, gex)
 
 CATALOG: dict[str, Feature] = {
     feature.name: feature for group in GROUPS for feature in group.FEATURES

@@ -72,7 +72,8 @@ def history(panel: Panel) -> dict[str, FloatArray]:
 
 
 def test_the_promised_features_are_there() -> None:
-    assert set(PROMISED.split()) == set(CATALOG)
+    sequence = {f"log_return_lag_{bars}" for bars in range(64)}
+    assert set(PROMISED.split()) | sequence == set(CATALOG)
     assert sum(len(group.FEATURES) for group in GROUPS) == len(CATALOG)
 
 
