@@ -154,13 +154,16 @@ def unavailable(name: str, panel: Panel, asof: datetime) -> str:
     >>> unavailable("wisdom", Packaged().panel(), datetime(2018, 1, 5, tzinfo=UTC))
     ''
     """
-    known = window.until(panel, asof)
+    known, entry = window.until(panel, asof), catalog.entry(name)
     lacking = [
         series
-        for series in catalog.entry(name).requires
+        for series in entry.requires
         if not np.isfinite(known.series.get(series, np.nan)).any()
     ]
-    return "; ".join(dict.fromkeys(IMPORTS.get(series, f"no {series}") for series in lacking))
+    said = [IMPORTS.get(series, f"no {series}") for series in lacking]
+    if entry.target.universe == "stocks" and len(panel.symbols) == 1:
+        said.append(f"import stocks, the feed has {panel.symbols[0]} only")
+    return "; ".join(dict.fromkeys(said))
 
 
 def examine(
