@@ -57,8 +57,8 @@ def standings(store: Store, lacking: Lacking) -> dict[str, Standing]:
 
 def choosy(name: str) -> bool:
     """Return whether a model can be unavailable at all; of others no feed need be opened."""
-    entry = CATALOG[name]
-    return bool(entry.requires) or entry.target.universe == "stocks"
+    kind = CATALOG[name].load()
+    return bool(kind.requires or kind.extra) or kind.target.universe == "stocks"
 
 
 def _standing(name: str, own: list[Version], told: list[Ruled], missing: str) -> Standing:

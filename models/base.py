@@ -244,6 +244,8 @@ class Model(ABC):
     requires: ClassVar[tuple[str, ...]] = ()
     """Series of the panel that it is about. Other inputs may be absent, and it trains without them;
     without one of these there is nothing to learn, and it is unavailable."""
+    extra: ClassVar[str] = ""
+    """Extra of `pyproject.toml` that training needs. Serving needs none."""
     min_samples: ClassVar[int] = 200
     """Rows, of both classes together, below which it will not learn."""
     stride: ClassVar[int] = 1
@@ -251,6 +253,8 @@ class Model(ABC):
     overlap, so where rows are many, most of them say what their neighbours said."""
     accepts_nan: ClassVar[bool] = True
     """Whether the training library answers rows with NaN. Only the parity gate asks it to."""
+    limits: ClassVar[str] = ""
+    """What it cannot know, in sentences; on its card."""
     retrain: ClassVar[str]
     """When, as five crontab fields in exchange time (America/Chicago)."""
 
