@@ -9,9 +9,8 @@ a replay trains a thousand times and nobody looks.
 """
 
 from collections.abc import Sequence
-from inspect import getdoc
 from time import perf_counter_ns
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.random import Generator
@@ -95,39 +94,6 @@ class Latency(Value):
     p50: float
     p99: float
     n: int
-
-
-class About(Value):
-    """What stands in the class of a learner."""
-
-    model: str
-    title: str
-    purpose: str
-    """Its docstring."""
-    predicts: str
-    target: str
-    features: tuple[str, ...]
-    requires: tuple[str, ...]
-    extra: str
-    retrain: str
-    limits: str
-
-    @classmethod
-    def of(cls, name: str) -> Self:
-        """Return what is known of a learner of the catalog without its ever having learned."""
-        kind = catalog.entry(name).load()
-        return cls(
-            model=name,
-            title=kind.title,
-            purpose=getdoc(kind) or "",
-            predicts=kind.target.words,
-            target=kind.target.name,
-            features=kind.features,
-            requires=kind.requires,
-            extra=kind.extra,
-            retrain=kind.retrain,
-            limits=kind.limits,
-        )
 
 
 def held(name: str, version: Version, panel: Panel, seed: int, costs: Costs) -> Held:

@@ -1,11 +1,13 @@
 """How every learner stands: who answers, who was tried, who never was, and who cannot be."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
+from inspect import getdoc
+from typing import Self
 
 from domain.values import Value
 from domain.version import Stage, Version
-from models.catalog import CATALOG
+from models.catalog import CATALOG, entry
 from storage import registry
 from storage.engine import Store
 from storage.registry import Ruled, Ruling
@@ -36,8 +38,53 @@ class Standing(Value):
     champion: Version | None = None
 
 
-def standings(store: Store, lacking: Lacking) -> dict[str, Standing]:
-    """Return how every learner of the catalog stands, in its order.
+class About(Value):
+    """What stands in the class of a learner."""
+
+    model: str
+    title: str
+    purpose: str
+    """Its docstring in paragraphs of one line each, up to the first section with a heading."""
+    predicts: str
+    target: str
+    features: tuple[str, ...]
+    requires: tuple[str, ...]
+    extra: str
+    retrain: str
+    limits: str
+
+    @classmethod
+    def of(cls, name: str) -> Self:
+        """Return what is known of a learner of the catalog without its ever having learned."""
+        kind = entry(name).load()
+        return cls(
+            model=name,
+            title=kind.title,
+            purpose=_prose(getdoc(kind) or ""),
+            predicts=kind.target.words,
+            target=kind.target.name,
+            features=kind.features,
+            requires=kind.requires,
+            extra=kind.extra,
+            retrain=kind.retrain,
+            limits=kind.limits,
+        )
+
+
+def _prose(text: str) -> str:
+    found = []
+    for paragraph in text.split("\n\n"):
+        lines = paragraph.splitlines()
+        if len(lines) > 1 and set(lines[1]) == {"-"}:
+            break
+        found.append(" ".join(line.strip() for line in lines))
+    return "\n\n".join(found)
+
+
+def standings(
+    store: Store, lacking: Lacking, names: Collection[str] = CATALOG
+) -> dict[str, Standing]:
+    """Return how learners of the catalog stand, in its order.
 
     Parameters
     ----------
@@ -45,14 +92,12 @@ def standings(store: Store, lacking: Lacking) -> dict[str, Standing]:
         Asked once, about those that were never trained and of which that can be a question.
     """
     every, rulings = registry.versions(store), registry.ledger(store)
-    found = {name: [v for v in every if v.model == name] for name in CATALOG}
-    told = {name: [line for line in rulings if line.model == name] for name in CATALOG}
-    never = [name for name in CATALOG if not found[name]]
+    found = {name: [v for v in every if v.model == name] for name in CATALOG if name in names}
+    told = {name: [line for line in rulings if line.model == name] for name in found}
+    never = [name for name in found if not found[name]]
     asked = [name for name in never if choosy(name)]
     missing = lacking(asked) if asked else {}
-    return {
-        name: _standing(name, found[name], told[name], missing.get(name, "")) for name in CATALOG
-    }
+    return {name: _standing(name, found[name], told[name], missing.get(name, "")) for name in found}
 
 
 def choosy(name: str) -> bool:

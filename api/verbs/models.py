@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api import opening, render
+from api import card, opening, render
 from api.verbs.common import DryRun, Json, Who, Why
 from domain.errors import (
     DataError,
@@ -18,6 +18,7 @@ from domain.errors import (
 
 if TYPE_CHECKING:
     from domain.version import Version
+    from learning.card import Held, Latency
     from learning.standing import Standing
     from storage.engine import Store
 
@@ -131,41 +132,75 @@ def show(
     version: Annotated[
         str | None, typer.Argument(help="A version; else the champion, else the newest.")
     ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--card",
+            help="Calibration, permutation importance and latency too: fits what was judged again.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show one version: what it learned from, what was measured of it, what was decided."""
-    from models.catalog import entry
+    """Show a model's card: what it is for, learned from and measured at, and what was decided."""
+    from learning.standing import About, before, standings
     from storage import registry
 
-    title = entry(model).title
+    about, lacking = About.of(model), _Lacking(ctx)
     with opening.store(ctx) as store:
-        one = _chosen(store, model, version)
-        past = [line for line in registry.ledger(store, model) if line.version == one.version]
+        standing = standings(store, lacking, [model])[model]
+        told = registry.ledger(store, model)
+        one = _chosen(store, model, version) if standing.versions or version else None
+        last = None if one is None else before(told, one.version)
+        previous = None if last is None else registry.get(store, model, last)
+        schema = None if one is None else _schema(store, one)
+    past = [line for line in told if one is not None and line.version == one.version]
+    held, latency = _whole(ctx, one) if whole and one is not None else (None, None)
     if json:
-        render.emit({"version": one, "ledger": past})
-        return
-    facts = render.pairs(
-        {
-            "stage": one.stage,
-            "learned from": f"{one.n:,} rows, {one.trained_from:%Y-%m-%d} to "
-            f"{one.trained_to:%Y-%m-%d}",
-            "trained": render.when(one.trained_at),
-            "data": one.data_hash,
-            "artifact": one.sha256,
-            "features": ", ".join(one.features),
-            "without": ", ".join(one.absent),
-        },
-        f"{title}  {one.version}",
-    )
-    rows = [(name, str(found)) for name, found in one.measures.items()]
-    told = [(render.when(line.at), line.ruling.lower(), line.who, line.reason) for line in past]
-    render.show(
-        render.spaced(
-            facts,
-            render.table("", ("measure", ">held out, with its 95 % interval"), rows),
-            render.table("", ("when", "ruling", "who", "why~"), told),
+        render.emit(
+            {
+                "version": one,
+                "ledger": past,
+                "standing": standing,
+                "about": about,
+                "previous": previous,
+                "schema_hash": schema,
+                "held": held,
+                "latency": latency,
+            }
         )
-    )
+        return
+    parts: list[Any] = [card.head(about, standing)]
+    if one is not None:
+        parts += [card.version(one, schema or ""), card.measures(one, previous)]
+    if held is not None and latency is not None:
+        parts += card.held(held, latency)
+    elif one is not None:
+        parts.append("Calibration, permutation importance and latency: --card.")
+    render.show(render.spaced(*parts, *([card.ledger(past)] if past else ())))
+
+
+def _schema(store: "Store", one: "Version") -> str:
+    """Return the hash of the definitions of a version's features, or why it cannot be read."""
+    from models.base import Artifact
+    from storage import artifacts
+
+    try:
+        return Artifact.from_bytes(artifacts.get(store, one.sha256), one.sha256).schema_hash
+    except (IntegrityError, ModelError) as error:
+        return f"unreadable: {error}"
+
+
+def _whole(ctx: typer.Context, one: "Version") -> "tuple[Held, Latency]":
+    """Return what has to be computed; the feed must have what the version learned from."""
+    from learning.card import held, latency
+    from models.base import Artifact
+    from storage import artifacts
+
+    with opening.desk(opening.settings(ctx)) as desk:
+        settings, panel = desk.settings, desk.feed.panel()
+        artifact = Artifact.from_bytes(artifacts.get(desk.store, one.sha256), one.sha256)
+        found = held(one.model, one, panel, settings.seed, settings.costs)
+    return found, latency(artifact)
 
 
 def _chosen(store: "Store", model: str, version: str | None) -> "Version":

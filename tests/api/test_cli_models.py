@@ -118,7 +118,7 @@ def test_an_unavailable_model_fails_who_named_it_and_not_who_asked_for_all(
 
 def test_a_version_shows_its_measures_with_interval_and_n(omega) -> None:
     text = omega("models", "show", "wisdom").out
-    for word in ("brier_base", "n=", "features", "schedule"):
+    for word in ("Brier", "base rate", "logistic", "n=", "features", "schedule", "Shallow trees"):
         assert word in text
     told = omega("models", "show", "wisdom", "--json").json
     assert told["version"]["version"] == champion(omega)

@@ -10,8 +10,9 @@ import pytest
 from domain.book import Costs
 from domain.errors import ModelError, Unavailable
 from learning import card, trainer
-from learning.card import About, held, influences, latency
+from learning.card import held, influences, latency
 from learning.dataset import Dataset, labelled
+from learning.standing import About
 from learning.trainer import Trained, train
 from market.panel import Panel
 from models.catalog import CATALOG
