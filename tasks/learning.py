@@ -20,16 +20,15 @@ SLOW: dict[str, Any] = {
     "default_retry_delay": 30,
 }
 """How long they may take is a setting: `workers.config`."""
+UNAVAILABLE = "UNAVAILABLE"
+"""What comes of a training for which the feed has nothing: no failure, and nothing to try again."""
 JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 """Of what is a job: the record knows how often it was begun, and has it published again."""
 
 
 @shared_task(name="learning.train", bind=True, **JOB)
 def train(self: Task, model: str, who: str = "schedule", together: bool = False) -> dict[str, Any]:
-    """Train a challenger on everything known by now and let the gate judge it.
-
-    A model whose data is not in the feed has not failed: there is nothing to bury or to try again.
-    """
+    """Train a challenger on everything known by now and let the gate judge it."""
     here, asked = desk(), {"model": model, "who": who, "together": together}
     job = jobs.working(here.store, jobs.training(model), self.request.id, asked, here.wall)
     try:
@@ -37,7 +36,7 @@ def train(self: Task, model: str, who: str = "schedule", together: bool = False)
             ruling = _trained(model, who)
     except Unavailable as lacking:
         over(model, str(lacking), together)
-        return {"model": model, "unavailable": str(lacking)}
+        return {"model": model, "ruling": UNAVAILABLE, "reason": str(lacking)}
     except jobs.Busy as busy:
         return {"model": model, "busy": str(busy)}
     except Transient:

@@ -118,6 +118,7 @@ def without_gamma(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 LACKING = "xgb is unavailable: import a GEX history"
+TOLD = {"model": "xgb", "ruling": "UNAVAILABLE", "reason": LACKING}
 
 
 def test_a_round_ends_though_one_of_it_is_unavailable_and_nothing_failed(
@@ -128,7 +129,7 @@ def test_a_round_ends_though_one_of_it_is_unavailable_and_nothing_failed(
     assert eventually(lambda: "learning.validate" in dict(returned))
     assert ended(desk)["xgb"] == LACKING
     assert job(desk, "xgb") == (Stands.UNAVAILABLE, LACKING)
-    assert ("learning.train", {"model": "xgb", "unavailable": LACKING}) in returned
+    assert ("learning.train", TOLD) in returned
     buried = [letter.payload["kwargs"]["model"] for letter in dead.letters(desk.store)]
     assert buried == (["lgbm"] if desk.clock.now() == EARLY else [])
     assert registry.ledger(desk.store, "xgb") == []
@@ -179,7 +180,7 @@ def test_an_eager_training_of_what_is_unavailable_says_so_and_its_round_ends(
         rounds.begin(desk.store, ["xgb"], desk.clock.now())
         asked = {"model": "xgb", "together": True}
         told = app.tasks["learning.train"].apply(kwargs=asked, throw=True).get()
-        assert told == {"model": "xgb", "unavailable": LACKING}
+        assert told == TOLD
         assert ended(desk) == {"xgb": LACKING}
         assert jobs.get(desk.store, jobs.training("xgb")) is None
         assert registry.tried(desk.store, "xgb") == set()
