@@ -12,6 +12,7 @@ more still: nothing that a window length, one more thing to tune, would be worth
 """
 
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -28,7 +29,7 @@ from market import window
 from market.features import compute
 from market.panel import Panel
 from models import catalog, parity
-from models.base import Artifact, at
+from models.base import Artifact, Model, at
 
 HOLDOUT = 0.2
 """Share of the sessions that a version is judged on."""
@@ -48,6 +49,8 @@ IMPORTS = {
     "GEX_MAGNET_2": CHAINS,
 }
 """What to do about a series that is not there."""
+LIBRARIES = {"deep": "torch"}
+"""What is there where an extra is."""
 NEWTON, PRECISION, RIDGE = 25, 1e-7, 1e-9
 
 
@@ -108,12 +111,11 @@ def train(
     """
     if why := unavailable(name, panel, asof):
         raise Unavailable(f"{name} is unavailable: {why}")
-    model = catalog.create(name, seed)
-    data = labelled(panel, model.target, model.features, asof, costs)
+    kind = catalog.entry(name).load()
+    data = labelled(panel, kind.target, kind.features, asof, costs)
     cut = holdout(data.starts, data.ends, HOLDOUT)
     measures = examine(name, data, cut, seed, THOROUGH if thorough else RESAMPLES)
-    learned = data.every(model.stride)
-    model.fit(learned.X, learned.label)
+    model = fitted(name, data, seed)
     schema = compute.schema_hash(f for f in data.known if f in model.market_features())
     artifact = model.export(earnings(data, model.target.distances), schema)
     probes = data.X if thorough else data.X.iloc[-PROBES:]
@@ -155,6 +157,10 @@ def unavailable(name: str, panel: Panel, asof: datetime) -> str:
     ''
     """
     known = window.until(panel, asof)
+    if catalog.entry(name).target.universe == "stocks" and len(panel.symbols) == 1:
+        return f"the feed has only {panel.symbols[0]}; import stocks to learn of them"
+    if library := _missing(catalog.entry(name).load().extra):
+        return library
     lacking = [
         series
         for series in catalog.entry(name).requires
@@ -163,14 +169,20 @@ def unavailable(name: str, panel: Panel, asof: datetime) -> str:
     return "; ".join(dict.fromkeys(IMPORTS.get(series, f"no {series}") for series in lacking))
 
 
+def _missing(extra: str) -> str:
+    """Return what to install before a model that needs this extra can be trained."""
+    library = LIBRARIES.get(extra, "")
+    if not library or find_spec(library) is not None:
+        return ""
+    return f"install the extra `{extra}`, it needs {library}"
+
+
 def examine(
     name: str, data: Dataset, cut: Split, seed: int, resamples: int = RESAMPLES
 ) -> dict[str, Measure]:
     """Fit on the training part of a split and measure on its test, beside the two rivals."""
     known, judged = data.take(cut.train), data.take(cut.test)
-    model = catalog.create(name, seed)
-    learned = known.every(model.stride)
-    model.fit(learned.X, learned.label)
+    model = fitted(name, known, seed)
     return score(
         model.predict(judged.X),
         judged.y,
@@ -180,6 +192,13 @@ def examine(
         block(model.target.horizon, len(np.unique(judged.starts))),
         resamples,
     )
+
+
+def fitted(name: str, known: Dataset, seed: int) -> Model:
+    """Return a model that has learned from these rows, as many of them as it learns from."""
+    model = catalog.create(name, seed)
+    learned = known.every(model.stride)
+    return model.fit(learned.X, learned.label)
 
 
 def rivals(known: Dataset, judged: Dataset) -> dict[str, FloatArray]:

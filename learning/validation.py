@@ -13,12 +13,12 @@ import numpy as np
 from pydantic import AwareDatetime
 
 from domain.book import Costs
-from domain.errors import DataError, InsufficientData, ModelError, Refused
+from domain.errors import DataError, InsufficientData, ModelError, Refused, Unavailable
 from domain.values import FloatArray, Value
 from domain.version import Measure
 from learning.dataset import Dataset, IntArray, labelled
 from learning.significance import block, score
-from learning.trainer import moment, rivals
+from learning.trainer import moment, rivals, unavailable
 from learning.walkforward import yearly
 from market.panel import Panel, Times
 from models import catalog
@@ -95,6 +95,8 @@ def validate(
     if distance is not None and distance not in model.target.distances:
         raise Refused(f"{name} learns distances {model.target.distances}; {distance} is not one")
     try:
+        if why := unavailable(name, panel, asof):
+            raise Unavailable(f"it is unavailable: {why}")
         data = labelled(panel, model.target, model.features, asof, costs)
         years = _walk(name, data, seed, distance, sessions)
     except (ModelError, DataError) as error:

@@ -283,6 +283,8 @@ class Model(ABC):
     overlap, so where rows are many, most of them say what their neighbours said."""
     accepts_nan: ClassVar[bool] = True
     """Whether the training library answers rows with NaN. Only the parity gate asks it to."""
+    limits: ClassVar[str] = ""
+    """What it cannot know, in sentences; on its card."""
     retrain: ClassVar[str]
     """When, as five crontab fields in exchange time (America/Chicago)."""
 

@@ -21,7 +21,7 @@ from pydantic import AwareDatetime
 from sqlalchemy import Connection, select
 
 from domain.clock import Clock
-from domain.errors import OmegaError, Refused, Transient
+from domain.errors import OmegaError, Refused, Transient, Unavailable
 from domain.values import Value
 from storage import engine, state, tables
 from storage.engine import Store
@@ -45,6 +45,11 @@ class Stands(StrEnum):
     RUNNING = "running"
     DONE = "done"
     FAILED = "failed"
+    UNAVAILABLE = "unavailable"
+    """Its data is not in the feed; nothing failed, and trying again changes nothing."""
+
+
+OVER = (Stands.DONE, Stands.FAILED, Stands.UNAVAILABLE)
 
 
 class Job(Value):
@@ -126,7 +131,7 @@ def begin(
     if before is not None:
         if _alive(before, at):
             raise Busy(f"{name}: {before.owner} is at it since {before.since:%H:%M:%SZ}")
-        over = before.stands in (Stands.DONE, Stands.FAILED)
+        over = before.stands in OVER
         if over and before.message == message:
             raise Busy(f"{name}: this message was worked off at {before.since:%H:%M:%SZ}")
         attempts, token = 1 if over else before.attempts, before.token + 1
@@ -251,6 +256,9 @@ def working(
             yield job
     except (Busy, Transient):
         _change(store, job, {"until": wall.now()})
+        raise
+    except Unavailable as lacking:
+        _ended(store, job, Stands.UNAVAILABLE, wall.now(), str(lacking))
         raise
     except BaseException as error:
         _ended(store, job, Stands.FAILED, wall.now(), f"{type(error).__name__}: {error}")

@@ -1,10 +1,11 @@
 """Learning on the slow queue. Training libraries are imported when a task runs, not before."""
 
+from contextlib import nullcontext
 from typing import Any
 
 from celery import Task, group, shared_task
 
-from domain.errors import Transient
+from domain.errors import Transient, Unavailable
 from orchestrator import books
 from orchestrator.desk import desk
 from storage import jobs, registry, rounds
@@ -19,6 +20,8 @@ SLOW: dict[str, Any] = {
     "default_retry_delay": 30,
 }
 """How long they may take is a setting: `workers.config`."""
+UNAVAILABLE = "UNAVAILABLE"
+"""What comes of a training for which the feed has nothing: no failure, and nothing to try again."""
 JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 """Of what is a job: the record knows how often it was begun, and has it published again."""
 
@@ -26,14 +29,14 @@ JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 @shared_task(name="learning.train", bind=True, **JOB)
 def train(self: Task, model: str, who: str = "schedule", together: bool = False) -> dict[str, Any]:
     """Train a challenger on everything known by now and let the gate judge it."""
-    if self.request.is_eager:
-        ruling = _trained(model, who)
-        over(model, ruling["ruling"], together)
-        return ruling
     here, asked = desk(), {"model": model, "who": who, "together": together}
+    job = jobs.working(here.store, jobs.training(model), self.request.id, asked, here.wall)
     try:
-        with jobs.working(here.store, jobs.training(model), self.request.id, asked, here.wall):
+        with nullcontext() if self.request.is_eager else job:
             ruling = _trained(model, who)
+    except Unavailable as lacking:
+        over(model, str(lacking), together)
+        return {"model": model, "ruling": UNAVAILABLE, "reason": str(lacking)}
     except jobs.Busy as busy:
         return {"model": model, "busy": str(busy)}
     except Transient:
@@ -79,13 +82,17 @@ def together(self: Task, models: list[str]) -> list[str]:
 def missing(self: Task) -> list[str]:
     """Have every model trained that never was; return which. A replay trains by itself.
 
-    One that the gate refused has its next try on Sunday.
+    One that the gate refused has its next try on Sunday. One whose data is not in the feed is not
+    asked for, until it is.
     """
+    from learning.trainer import unavailable
     from models.catalog import CATALOG
 
     here = desk()
     wanting = [name for name in CATALOG if not registry.tried(here.store, name)]
-    return _accept(self, wanting, "learning.missing", together=False)
+    panel, now = here.feed.panel(), here.clock.now()
+    possible = [name for name in wanting if not unavailable(name, panel, now)]
+    return _accept(self, possible, "learning.missing", together=False)
 
 
 def _accept(task: Task, models: list[str], who: str, together: bool) -> list[str]:

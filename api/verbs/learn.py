@@ -2,13 +2,13 @@
 
 from threading import Event
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
 from api import opening, render
 from api.verbs.common import DryRun, Json
-from domain.errors import OmegaError, Refused, TimedOut
+from domain.errors import OmegaError, Refused, TimedOut, Unavailable
 
 if TYPE_CHECKING:
     from domain.version import Version
@@ -40,14 +40,21 @@ def train(
     json: Json = False,
     dry_run: DryRun = False,
 ) -> None:
-    """Train challengers on all that is known by now; the gate says what becomes of them."""
+    """Train challengers on all that is known by now; the gate says what becomes of them.
+
+    A model whose data is not in the feed is unavailable. With --all that is said and is no failure;
+    of a model that was named, it is.
+    """
     names = _names(models, every)
     with opening.desk(opening.settings(ctx)) as desk:
         render.note(opening.playing(desk))
-        done, failed = (_tried(desk, names), {}) if dry_run else _trained(desk, names)
+        done, failed, lacking = (_tried if dry_run else _trained)(desk, names)
+    wrong = [f"{name} was not trained: {why}" for name, why in failed.items()]
+    wrong += [] if every else lacking.values()
     if json:
-        render.emit({"trained": done, "failed": failed, "dry_run": dry_run})
-        if failed:
+        told = {"trained": done, "failed": failed, "unavailable": lacking}
+        render.emit(told | {"dry_run": dry_run})
+        if wrong:
             raise typer.Exit(1)
         return
     from domain.version import Version
@@ -61,10 +68,10 @@ def train(
         render.show(render.spaced(shown, render.pairs(reasons)))
     if dry_run:
         render.note("dry run: nothing was stored")
-    if failed:
-        raise OmegaError(
-            "; ".join(f"{name} was not trained: {why}" for name, why in failed.items())
-        )
+    for why in lacking.values() if every else ():
+        render.note(why)
+    if wrong:
+        raise OmegaError("; ".join(wrong))
 
 
 def _names(models: list[str] | None, every: bool) -> list[str]:
@@ -77,23 +84,29 @@ def _names(models: list[str] | None, every: bool) -> list[str]:
     return list(dict.fromkeys(models)) if models else list(CATALOG)
 
 
-def _trained(desk: "Desk", names: list[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
+class Came(NamedTuple):
+    """What trainings came to."""
+
+    done: list[dict[str, Any]]
+    """What the gate said."""
+    failed: dict[str, str]
+    """Which models could not be trained, and why."""
+    lacking: dict[str, str]
+    """Which are unavailable, and what to import."""
+
+
+def _trained(desk: "Desk", names: list[str]) -> Came:
     """Train on the training queue: of the fleet that is up, or of a worker in this process.
 
     All are published at once, so as many are trained side by side as the queue has processes. A
     model that somebody else is training is waited for.
-
-    Returns
-    -------
-    done, failed
-        What the gate said, and which models could not be trained, and why.
     """
     from orchestrator.desk import TRAIN
     from storage import jobs, registry
     from storage.jobs import Stands
     from workers import embedded
 
-    who, done, failed = opening.login(), list[dict[str, Any]](), dict[str, str]()
+    who, came = opening.login(), Came([], {}, {})
     with embedded.client(desk.settings, "training") as app, render.progress("training") as told:
         for name in names:
             asked = {"model": name, "who": who}
@@ -107,34 +120,39 @@ def _trained(desk: "Desk", names: list[str]) -> tuple[list[dict[str, Any]], dict
                     continue
                 left.remove(name)
                 told(1 - len(left) / len(names), name)
-                if job.stands is Stands.FAILED:
-                    failed[name] = job.why
+                if job.stands is not Stands.DONE:
+                    (came.failed if job.stands is Stands.FAILED else came.lacking)[name] = job.why
                     continue
                 ruled = registry.ledger(desk.store, name)[-1]
                 judged = ruled.model_dump(mode="json", include={"ruling", "reason"})
-                done.append(_row(registry.get(desk.store, name, ruled.version), judged))
+                came.done.append(_row(registry.get(desk.store, name, ruled.version), judged))
             if left and monotonic() > until:
                 raise TimedOut(f"not trained within {HOUR:g} s: {', '.join(left)}; `omega queues`")
             tick.wait(POLL)
-    return sorted(done, key=lambda row: names.index(row["model"])), failed
+    came.done.sort(key=lambda row: names.index(row["model"]))
+    return came
 
 
-def _tried(desk: "Desk", names: list[str]) -> list[dict[str, Any]]:
+def _tried(desk: "Desk", names: list[str]) -> Came:
     """Train and judge here, and keep nothing."""
     from learning import promotion, trainer
     from storage import registry
 
-    done, panel, settings = [], desk.feed.panel(), desk.settings
+    came, panel, settings = Came([], {}, {}), desk.feed.panel(), desk.settings
     with render.progress("training") as told:
         for place, name in enumerate(names):
             told(place / len(names), name)
-            new = trainer.train(name, panel, desk.clock.now(), settings.seed, settings.costs)
+            try:
+                new = trainer.train(name, panel, desk.clock.now(), settings.seed, settings.costs)
+            except Unavailable as lacking:
+                came.lacking[name] = str(lacking)
+                continue
             champion = registry.champion(desk.store, name)
             past = registry.tried(desk.store, name)
             judged = promotion.judge(new.version, champion, past)
-            done.append(_row(new.version, judged.model_dump(mode="json")))
+            came.done.append(_row(new.version, judged.model_dump(mode="json")))
         told(1.0, "")
-    return done
+    return came
 
 
 def _row(version: "Version", judged: dict[str, Any]) -> dict[str, Any]:

@@ -1,15 +1,25 @@
 """The registry by hand: what there is, which one answers, and moving the champion."""
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from api import opening, render
+from api import card, opening, render
 from api.verbs.common import DryRun, Json, Who, Why
-from domain.errors import IntegrityError, ModelError, Refused
+from domain.errors import (
+    DataError,
+    IntegrityError,
+    ModelError,
+    Refused,
+    SettingsError,
+    Transient,
+)
 
 if TYPE_CHECKING:
     from domain.version import Version
+    from learning.card import Held, Latency
+    from learning.standing import Standing
     from storage.engine import Store
 
 app = typer.Typer(
@@ -28,55 +38,85 @@ def listing(
     ] = None,
     json: Json = False,
 ) -> None:
-    """List the models and who answers for them, or all versions of one."""
-    from models.catalog import CATALOG, entry
-    from storage import registry
+    """List every learner and how it stands, or all versions of one.
 
-    with opening.store(ctx) as store:
-        versions = registry.versions(store, model)
+    The feed is opened only where a model was never trained and may lack what it is about.
+    """
+    from learning.standing import standings
+    from models.catalog import CATALOG
+
     if model is not None:
-        entry(model)
-        if json:
-            render.emit({"model": model, "versions": versions})
-            return
-        lines = [
-            (v.version, v.stage, render.when(v.trained_at), f"{v.n:,}", *_measured(v))
-            for v in versions
-        ]
-        title = f"{CATALOG[model].title}: {len(versions)} versions, newest first"
-        columns = ("version", "stage", "trained", ">rows", ">Brier~", ">base rate", ">skill~")
-        render.show(render.spaced(render.table(title, columns, lines)))
+        _versions(ctx, model, json)
         return
-    found = {name: [v for v in versions if v.model == name] for name in CATALOG}
-    champions = {n: next((v for v in found[n] if v.stage == "champion"), None) for n in found}
+    with opening.store(ctx) as store:
+        lacking = _Lacking(ctx)
+        found = standings(store, lacking)
     if json:
         answering = {
             name: {
                 "title": CATALOG[name].title,
                 "target": CATALOG[name].target.name,
-                "versions": len(found[name]),
-                "champion": champions[name],
+                **one.model_dump(mode="json", exclude={"model"}),
             }
-            for name in found
+            for name, one in found.items()
         }
-        render.emit({"models": answering})
+        render.emit({"models": answering, "feed": lacking.problem or None})
         return
-    rows = [_champion(name, len(found[name]), champions[name]) for name in found]
-    columns = ("model", ">versions", "champion", "trained", ">Brier~", ">base rate", ">skill~")
-    render.show(render.spaced(render.table("", columns, rows)))
-    silent = [name for name, champion in champions.items() if champion is None]
-    if silent:
-        told = (
-            f"Nobody answers for {', '.join(silent)}; train with `omega train {' '.join(silent)}`."
-        )
-        render.show(render.spaced(told))
+    rows = [_standing(one) for one in found.values()]
+    columns = (
+        *("model", "state", ">versions", "champion", "trained"),
+        *(">Brier~", ">base rate", ">skill~"),
+    )
+    silent = {name: one.reason for name, one in found.items() if one.champion is None}
+    parts = [render.pairs(silent, "Nobody answers for")] if silent else []
+    render.show(render.spaced(render.table("", columns, rows), *parts))
+    if lacking.problem:
+        render.note(f"whether their data is there is unknown: {lacking.problem}")
 
 
-def _champion(name: str, versions: int, champion: "Version | None") -> tuple[str, ...]:
+class _Lacking:
+    """What models lack in the feed, as `omega train` would find it; the feed may be away."""
+
+    def __init__(self, ctx: typer.Context) -> None:
+        self.ctx, self.problem = ctx, ""
+
+    def __call__(self, names: "Sequence[str]") -> dict[str, str]:
+        try:
+            with opening.desk(opening.settings(self.ctx)) as desk:
+                panel, now = desk.feed.panel(), desk.clock.now()
+        except (DataError, IntegrityError, Refused, SettingsError, Transient) as error:
+            self.problem = str(error)
+            return {}
+        from learning.trainer import unavailable
+
+        return {name: why for name in names if (why := unavailable(name, panel, now))}
+
+
+def _versions(ctx: typer.Context, model: str, json: bool) -> None:
+    from models.catalog import entry
+    from storage import registry
+
+    title = entry(model).title
+    with opening.store(ctx) as store:
+        versions = registry.versions(store, model)
+    if json:
+        render.emit({"model": model, "versions": versions})
+        return
+    lines = [
+        (v.version, v.stage, render.when(v.trained_at), f"{v.n:,}", *_measured(v)) for v in versions
+    ]
+    title = f"{title}: {len(versions)} versions, newest first"
+    columns = ("version", "stage", "trained", ">rows", ">Brier~", ">base rate", ">skill~")
+    render.show(render.spaced(render.table(title, columns, lines)))
+
+
+def _standing(one: "Standing") -> tuple[str, ...]:
+    champion = one.champion
     if champion is None:
-        return (name, str(versions), *(render.NONE,) * 5)
+        return (one.model, one.state, str(one.versions), *(render.NONE,) * 5)
     trained = f"{champion.trained_at:%Y-%m-%d}"
-    return (name, str(versions), champion.version, trained, *_measured(champion))
+    said = (champion.version, trained, *_measured(champion))
+    return (one.model, one.state, str(one.versions), *said)
 
 
 def _measured(version: "Version") -> tuple[str, str, str]:
@@ -92,41 +132,75 @@ def show(
     version: Annotated[
         str | None, typer.Argument(help="A version; else the champion, else the newest.")
     ] = None,
+    whole: Annotated[
+        bool,
+        typer.Option(
+            "--card",
+            help="Calibration, permutation importance and latency too: fits what was judged again.",
+        ),
+    ] = False,
     json: Json = False,
 ) -> None:
-    """Show one version: what it learned from, what was measured of it, what was decided."""
-    from models.catalog import entry
+    """Show a model's card: what it is for, learned from and measured at, and what was decided."""
+    from learning.standing import About, before, standings
     from storage import registry
 
-    title = entry(model).title
+    about, lacking = About.of(model), _Lacking(ctx)
     with opening.store(ctx) as store:
-        one = _chosen(store, model, version)
-        past = [line for line in registry.ledger(store, model) if line.version == one.version]
+        standing = standings(store, lacking, [model])[model]
+        told = registry.ledger(store, model)
+        one = _chosen(store, model, version) if standing.versions or version else None
+        last = None if one is None else before(told, one.version)
+        previous = None if last is None else registry.get(store, model, last)
+        schema = None if one is None else _schema(store, one)
+    past = [line for line in told if one is not None and line.version == one.version]
+    held, latency = _whole(ctx, one) if whole and one is not None else (None, None)
     if json:
-        render.emit({"version": one, "ledger": past})
-        return
-    facts = render.pairs(
-        {
-            "stage": one.stage,
-            "learned from": f"{one.n:,} rows, {one.trained_from:%Y-%m-%d} to "
-            f"{one.trained_to:%Y-%m-%d}",
-            "trained": render.when(one.trained_at),
-            "data": one.data_hash,
-            "artifact": one.sha256,
-            "features": ", ".join(one.features),
-            "without": ", ".join(one.absent),
-        },
-        f"{title}  {one.version}",
-    )
-    rows = [(name, str(found)) for name, found in one.measures.items()]
-    told = [(render.when(line.at), line.ruling.lower(), line.who, line.reason) for line in past]
-    render.show(
-        render.spaced(
-            facts,
-            render.table("", ("measure", ">held out, with its 95 % interval"), rows),
-            render.table("", ("when", "ruling", "who", "why~"), told),
+        render.emit(
+            {
+                "version": one,
+                "ledger": past,
+                "standing": standing,
+                "about": about,
+                "previous": previous,
+                "schema_hash": schema,
+                "held": held,
+                "latency": latency,
+            }
         )
-    )
+        return
+    parts: list[Any] = [card.head(about, standing)]
+    if one is not None:
+        parts += [card.version(one, schema or ""), card.measures(one, previous)]
+    if held is not None and latency is not None:
+        parts += card.held(held, latency)
+    elif one is not None:
+        parts.append("Calibration, permutation importance and latency: --card.")
+    render.show(render.spaced(*parts, *([card.ledger(past)] if past else ())))
+
+
+def _schema(store: "Store", one: "Version") -> str:
+    """Return the hash of the definitions of a version's features, or why it cannot be read."""
+    from models.base import Artifact
+    from storage import artifacts
+
+    try:
+        return Artifact.from_bytes(artifacts.get(store, one.sha256), one.sha256).schema_hash
+    except (IntegrityError, ModelError) as error:
+        return f"unreadable: {error}"
+
+
+def _whole(ctx: typer.Context, one: "Version") -> "tuple[Held, Latency]":
+    """Return what has to be computed; the feed must have what the version learned from."""
+    from learning.card import held, latency
+    from models.base import Artifact
+    from storage import artifacts
+
+    with opening.desk(opening.settings(ctx)) as desk:
+        settings, panel = desk.settings, desk.feed.panel()
+        artifact = Artifact.from_bytes(artifacts.get(desk.store, one.sha256), one.sha256)
+        found = held(one.model, one, panel, settings.seed, settings.costs)
+    return found, latency(artifact)
 
 
 def _chosen(store: "Store", model: str, version: str | None) -> "Version":

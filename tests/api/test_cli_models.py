@@ -1,8 +1,28 @@
 """The registry by hand."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
 import pytest
 
+from domain.settings import Settings
 from models.catalog import CATALOG
+from models.prophet import Directional
+from models.xgb import Xgb
+from storage import engine, registry
+from storage.engine import Store
+
+GEX = "import a GEX history"
+DIRECTIONAL = CATALOG["prophet-directional"]
+AT = datetime(2018, 1, 5, tzinfo=UTC)
+
+
+@contextmanager
+def opened(omega) -> Iterator[Store]:
+    store = engine.open_store(Settings(home=omega.home))
+    yield store
+    store.close()
 
 
 def versions(omega, model: str = "wisdom") -> list[dict]:
@@ -20,9 +40,85 @@ def test_every_model_is_listed_with_who_answers(omega) -> None:
     assert champion(omega) in omega("models", "list").out
 
 
+def states(omega) -> dict[str, tuple[str, str]]:
+    told = omega("models", "list", "--json").json["models"]
+    return {name: (one["state"], one["reason"]) for name, one in told.items()}
+
+
+def test_every_learner_has_a_state_and_its_reason(omega, fresh, monkeypatch) -> None:
+    """Champion, challenger, untrained, unavailable: each out of a real store."""
+    monkeypatch.setattr(Xgb, "requires", ("GEX_NET",))
+    assert states(omega)["xgb"][0] == "champion", (
+        "what was trained answers, whatever is missing now"
+    )
+    assert states(omega)["wisdom"][1].startswith("promote: ")
+    why = registry.Why(who="ann", reason="out of service")
+    with opened(omega) as store:
+        registry.retire(store, "wisdom", champion(omega), why, AT)
+    assert states(omega)["wisdom"] == ("challenger", "retire: out of service")
+
+    found = states(fresh)
+    assert list(found) == list(CATALOG)
+    assert found["xgb"] == ("unavailable", GEX)
+    assert found["wisdom"] == ("untrained", "`omega train wisdom`")
+    text = fresh("models", "list").out
+    assert "unavailable" in text
+    assert GEX in text
+
+
+def test_a_feed_that_cannot_be_opened_is_said_and_the_list_is_there(fresh, monkeypatch) -> None:
+    monkeypatch.setenv("OMEGA_FEED", "files")
+    said = fresh("models", "list", "--json")
+    assert said.code == 0
+    assert "does not exist" in said.json["feed"]
+    assert {one["state"] for one in said.json["models"].values()} == {"untrained"}
+    assert "whether their data is there is unknown" in fresh("models", "list").err
+
+
+def test_of_what_can_always_be_trained_no_feed_is_opened(fresh, monkeypatch) -> None:
+    monkeypatch.setenv("OMEGA_FEED", "files")
+    for name in CATALOG:
+        kind = CATALOG[name].load()
+        monkeypatch.setattr(kind, "requires", ())
+        monkeypatch.setattr(kind, "target", Directional.target)
+    assert fresh("models", "list", "--json").json["feed"] is None
+
+
+@pytest.mark.live_worker
+def test_an_unavailable_model_fails_who_named_it_and_not_who_asked_for_all(
+    fresh, monkeypatch
+) -> None:
+    every = list(CATALOG)
+    for name in every[1:]:
+        monkeypatch.delitem(CATALOG, name)
+    monkeypatch.setitem(CATALOG, "prophet-directional", DIRECTIONAL)
+    monkeypatch.setattr(CATALOG[every[0]].load(), "requires", ("GEX_NET",))
+    lacking = f"{every[0]} is unavailable: {GEX}"
+
+    named = fresh("train", every[0])
+    assert (named.code, named.err.count(lacking)) == (1, 1)
+    told = fresh("train", every[0], "--json")
+    assert (told.code, told.json["unavailable"], told.json["failed"]) == (
+        1,
+        {every[0]: lacking},
+        {},
+    )
+    dry = fresh("train", every[0], "--dry-run")
+    assert (dry.code, lacking in dry.err) == (1, True)
+
+    dry = fresh("train", "--all", "--dry-run", "--json")
+    assert (dry.code, dry.json["unavailable"]) == (0, {every[0]: lacking})
+    for said in (fresh("train", "--all", "--json"), fresh("train", "--all")):
+        assert (said.code, lacking in said.err or lacking in said.out) == (0, True)
+    assert states(fresh) == {
+        every[0]: ("unavailable", GEX),
+        "prophet-directional": ("champion", states(fresh)["prophet-directional"][1]),
+    }
+
+
 def test_a_version_shows_its_measures_with_interval_and_n(omega) -> None:
     text = omega("models", "show", "wisdom").out
-    for word in ("brier_base", "n=", "features", "schedule"):
+    for word in ("Brier", "base rate", "logistic", "n=", "features", "schedule", "Shallow trees"):
         assert word in text
     told = omega("models", "show", "wisdom", "--json").json
     assert told["version"]["version"] == champion(omega)

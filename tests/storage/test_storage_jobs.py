@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from domain.clock import Clock, VirtualClock, WallClock
-from domain.errors import OmegaError, Transient
+from domain.errors import OmegaError, Transient, Unavailable
 from storage import jobs, rounds, state
 from storage.engine import Store
 from storage.jobs import ATTEMPTS, LASTS, Busy, Exhausted, Job, Stands
@@ -58,6 +58,21 @@ def test_what_failed_says_why_and_may_be_asked_for_again(store: Store) -> None:
     job = jobs.get(store, NAME)
     assert job is not None
     assert (job.stands, job.why, job.until) == (Stands.FAILED, "ZeroDivisionError: no rows", None)
+    assert jobs.accept(store, NAME, ASKED, AT)
+    assert begin(store, "m2").attempts == 1
+
+
+def test_what_is_unavailable_is_over_has_not_failed_and_may_be_asked_for_again(
+    store: Store,
+) -> None:
+    with pytest.raises(Unavailable), working(store):
+        raise Unavailable("import a GEX history")
+    job = jobs.get(store, NAME)
+    assert job is not None
+    assert (job.stands, job.why, job.until) == (Stands.UNAVAILABLE, "import a GEX history", None)
+    assert jobs.lost(store, AT + LASTS, through=AT + LASTS) == [], "nobody takes it up by himself"
+    with pytest.raises(Busy, match="worked off"):
+        begin(store, "m1", "b:2")
     assert jobs.accept(store, NAME, ASKED, AT)
     assert begin(store, "m2").attempts == 1
 

@@ -13,11 +13,14 @@ from celery.signals import task_success
 
 from beat_schedule import SCHEDULE
 from models.catalog import CATALOG
+from models.prophet import Directional
+from models.xgb import Xgb
 from orchestrator.desk import Desk
 from storage import dead, jobs, registry, rounds, state
 from storage.jobs import LASTS, Stands
 from tests.orchestrator.made import desk_at
 from workers import embedded
+from workers.app import create
 
 EARLY = datetime(2014, 3, 3, 22, tzinfo=UTC)
 """Two months of history: too little for any model."""
@@ -106,3 +109,78 @@ def test_every_model_has_its_place_in_the_timetable() -> None:
     alone = {e["kwargs"]["model"] for e in SCHEDULE.values() if e["task"] == "learning.train"}
     [together] = [e["kwargs"] for e in SCHEDULE.values() if e["task"] == "learning.together"]
     assert sorted([*alone, *together["models"]]) == sorted(CATALOG)
+
+
+@pytest.fixture
+def without_gamma(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make XGBoost's model about a series that the packaged feed does not have."""
+    monkeypatch.setattr(Xgb, "requires", ("GEX_NET",))
+
+
+LACKING = "xgb is unavailable: import a GEX history"
+TOLD = {"model": "xgb", "ruling": "UNAVAILABLE", "reason": LACKING}
+
+
+def test_a_round_ends_though_one_of_it_is_unavailable_and_nothing_failed(
+    at: tuple[Desk, Celery], returned: list[tuple[str, Any]], without_gamma: None
+) -> None:
+    desk, app = at
+    app.send_task("learning.together", kwargs={"models": ["lgbm", "xgb"]})
+    assert eventually(lambda: "learning.validate" in dict(returned))
+    assert ended(desk)["xgb"] == LACKING
+    assert job(desk, "xgb") == (Stands.UNAVAILABLE, LACKING)
+    assert ("learning.train", TOLD) in returned
+    buried = [letter.payload["kwargs"]["model"] for letter in dead.letters(desk.store)]
+    assert buried == (["lgbm"] if desk.clock.now() == EARLY else [])
+    assert registry.ledger(desk.store, "xgb") == []
+
+
+def test_a_round_of_unavailable_models_alone_ends_too(
+    at: tuple[Desk, Celery], returned: list[tuple[str, Any]], without_gamma: None
+) -> None:
+    desk, app = at
+    app.send_task("learning.together", kwargs={"models": ["xgb"]})
+    assert eventually(lambda: "learning.validate" in dict(returned))
+    assert ended(desk) == {"xgb": LACKING}
+    assert dead.letters(desk.store) == []
+
+
+def test_what_is_unavailable_is_not_asked_for_until_its_data_is_there(
+    at: tuple[Desk, Celery], returned: list[tuple[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    desk, app = at
+    for name in CATALOG.keys() - {"prophet-directional"}:
+        monkeypatch.setattr(CATALOG[name].load(), "requires", ("GEX_NET",))
+    monkeypatch.setattr(Directional, "requires", ("GEX_NET",))
+    for _ in range(2):
+        app.send_task("learning.missing")
+    assert eventually(lambda: [name for name, _ in returned].count("learning.missing") == 2)
+    assert dict(returned)["learning.missing"] == []
+    assert all(jobs.get(desk.store, jobs.training(name)) is None for name in CATALOG)
+
+    monkeypatch.setattr(Directional, "requires", ("VIX",))
+    app.send_task("learning.missing")
+    over = (Stands.DONE, Stands.FAILED)
+    assert eventually(
+        lambda: (
+            (one := jobs.get(desk.store, jobs.training("prophet-directional"))) is not None
+            and one.stands in over
+        )
+    )
+    assert ("learning.missing", ["prophet-directional"]) in returned
+
+
+def test_an_eager_training_of_what_is_unavailable_says_so_and_its_round_ends(
+    tmp_path: Path, without_gamma: None
+) -> None:
+    with desk_at(tmp_path, ENOUGH) as desk:
+        app = create(desk.settings)
+        app.conf.update(task_always_eager=True, task_eager_propagates=True)
+        app.set_current()
+        rounds.begin(desk.store, ["xgb"], desk.clock.now())
+        asked = {"model": "xgb", "together": True}
+        told = app.tasks["learning.train"].apply(kwargs=asked, throw=True).get()
+        assert told == TOLD
+        assert ended(desk) == {"xgb": LACKING}
+        assert jobs.get(desk.store, jobs.training("xgb")) is None
+        assert registry.tried(desk.store, "xgb") == set()
