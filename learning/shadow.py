@@ -57,8 +57,9 @@ class Resolved(Value):
     @property
     def unseen(self) -> bool:
         """Whether the shadow answered, without having learned from what came after."""
-        known = self.probability is not None and self.trained_to is not None
-        return known and self.trained_to is not None and self.trained_to <= self.decided
+        if self.probability is None or self.trained_to is None:
+            return False
+        return self.trained_to <= self.decided
 
 
 class Belief(Value):
@@ -138,7 +139,7 @@ def promotable(rows: Sequence[Resolved], rng: Generator) -> Gate:
     judged = [(row, count) for row, count in zip(rows, counted(rows), strict=True) if row.unseen]
     n = len(judged)
     skill = _skill(judged, rng) if n else None
-    missed = sum(row.probability >= SURE and not row.won for row, _ in judged if row.probability)
+    missed = sum((row.probability or 0.0) >= SURE and not row.won for row, _ in judged)
     misses = None
     if n:
         low, high = wilson(missed, n)

@@ -7,6 +7,16 @@ from trading.strategies.flip import FEATURES
 LEVEL = 5_000.0
 """Where MES stood when its points were chosen; on NQ at 24,000 the first stop is 12 points."""
 
+BRACKETS = Brackets(
+    stop=2.5 / LEVEL,
+    even=1.5 / LEVEL,
+    trail=0.75 / LEVEL,
+    worst=5.0 / LEVEL,
+    emergency=15.0 / LEVEL,
+    reverse=2.0 / LEVEL,
+    wrong=0.5 / LEVEL,
+)
+
 VALOR = Bot(
     name="valor",
     title="VALOR",
@@ -27,15 +37,7 @@ VALOR = Bot(
     p_min=0.50,
     horizon=1,
     sides=(Action.BUY, Action.SELL),
-    brackets=Brackets(
-        stop=2.5 / LEVEL,
-        even=1.5 / LEVEL,
-        trail=0.75 / LEVEL,
-        worst=5.0 / LEVEL,
-        emergency=15.0 / LEVEL,
-        reverse=2.0 / LEVEL,
-        wrong=0.5 / LEVEL,
-    ),
+    brackets=BRACKETS,
 )
 """It is in no catalog yet: no gamma and no future is in the packaged data, and no model answers for
 what it trades. To let it in, add it to `trading.bots.catalog` and its strategy to
