@@ -25,6 +25,7 @@ from api.verbs import (
     operate,
     queues,
     replay,
+    standings,
     structures,
     trail,
 )
@@ -140,7 +141,7 @@ VERBS: dict[str, dict[str, Verb | typer.Typer]] = {
     "Trade": {"replay": replay.replay, "decide": decide.decide},
     "Learn": {"train": learn.train, "validate": learn.validate, "models": models.app},
     "Control": {"kill": control.kill, "resume": control.resume, "status": control.status},
-    "Prove": {"trail": trail.app, "report": operate.report},
+    "Prove": {"trail": trail.app, "report": operate.report, "standings": standings.standings},
     "Data": {"data": data.app, "gex": data.gex, "structures": structures.structures},
     "Live": {
         "up": fleet.up,

@@ -367,6 +367,8 @@ def _offer(proposal: "Proposal | None") -> tuple[RenderableType, ...]:
         return ()
     legs = ", ".join(f"{leg.quantity:+d} {leg.strike:g} {leg.right}" for leg in proposal.legs)
     kind = "credit" if proposal.entry > 0 else "pays"
+    if proposal.structure == "future":
+        kind = "at"
     gain = proposal.max_gain
     won = "" if gain is None else f"{'-' * (gain < 0)}${abs(gain):,.2f} a unit, after costs"
     facts = {

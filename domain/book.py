@@ -131,12 +131,16 @@ class Costs(Value):
     """What trading costs. On by default; a replay without costs must say so.
 
     Options: points per leg and side, fees included, scaled by min(spot/4500, 1) (half the median
-    quoted spread of 21 chain dates plus fees). Shares: fractions of the price, each side.
+    quoted spread of 21 chain dates plus fees). Shares: fractions of the price, each side. Futures:
+    ticks given away and dollars paid, per contract and side; both assumed from price lists (a
+    broker's 0.25, the exchange's 0.35, the regulator's 0.02), for no fill of one was measured.
     """
 
     option_leg: float = Field(0.15, ge=0)
     share_slippage: float = Field(0.0005, ge=0)
     share_commission: float = Field(0.001, ge=0)
+    future_ticks: float = Field(1.0, ge=0)
+    future_commission: float = Field(0.62, ge=0)
 
 
 class Book(Value):

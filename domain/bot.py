@@ -1,6 +1,9 @@
 """A trading bot as data. What differs between two bots is in here, and nowhere else."""
 
 from enum import StrEnum
+from typing import Self
+
+from pydantic import Field, model_validator
 
 from domain.values import Action, Dollars, Fraction, Probability, Value
 
@@ -12,6 +15,33 @@ class Factor(StrEnum):
     """The way the price goes."""
     VOLATILITY = "volatility"
     """How far the price goes, whichever way."""
+
+
+class Brackets(Value):
+    """How far from its entry a future is given up, as shares of the price it was entered at.
+
+    Shares and not points, so that the same rules hold for a contract at 5,000 and one at 24,000.
+    """
+
+    stop: float = Field(gt=0, lt=1)
+    """The first stop."""
+    even: float = Field(gt=0, lt=1)
+    """Once it was ahead so far, the stop is at the entry at least."""
+    trail: float = Field(gt=0, lt=1)
+    """From then on the stop follows the best price at this distance."""
+    worst: float = Field(gt=0, lt=1)
+    """Behind so far, it is closed whatever the stop says."""
+    emergency: float = Field(gt=0, lt=1)
+    """Behind so far, something is wrong: the same, told apart."""
+    reverse: float = Field(gt=0, lt=1)
+    """Behind so far and never ahead by `wrong`, it was on the wrong side from the start."""
+    wrong: float = Field(gt=0, lt=1)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.reverse <= self.stop <= self.worst <= self.emergency:
+            raise ValueError("reverse, stop, worst and emergency lie further out in this order")
+        return self
 
 
 class Bot(Value):
@@ -66,6 +96,8 @@ class Bot(Value):
     stop_ranges: float | None = None
     """Distance of the first stop, in average ranges."""
     trail_ranges: float | None = None
+    brackets: Brackets | None = None
+    """Of futures."""
 
     def facts(self) -> dict[str, float]:
         """Return what a model may know of the trade beside the market: its strike distance."""

@@ -153,7 +153,7 @@ class Proposal(Value):
 
     `entry` is in points: a credit is positive, a debit or a purchase negative. `max_loss`,
     `costs` (in and out) are in dollars per unit, `max_loss` with costs. `multiplier` turns points
-    into dollars (100 for index options, 1 for shares).
+    into dollars (100 for index options, 1 for shares, a future's point value).
     """
 
     structure: str
@@ -169,7 +169,7 @@ class Proposal(Value):
     horizon: int
     """Sessions until it expires or is given up."""
     stop: Points | None = None
-    """Distance of the first stop from the entry, for shares."""
+    """Distance of the first stop from the entry, for shares and futures."""
     distance: float | None = None
     simulated: str = ""
 

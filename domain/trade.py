@@ -30,6 +30,13 @@ class Exit(StrEnum):
     """Half at one unit of risk."""
     TRAIL = "trail"
     BREAK_EVEN = "break_even"
+    REVERSE = "reverse"
+    """On the wrong side from the start. It opens nothing: the other side is a decision of its
+    own."""
+    MAX_LOSS = "max_loss"
+    """Behind by more than a stop should have let it be."""
+    EMERGENCY = "emergency"
+    """Behind by so much that something is wrong."""
     TIME = "time"
     EXPIRY = "expiry"
     SESSION_END = "session_end"
@@ -100,7 +107,7 @@ class Fill(Value):
 class Position(Value):
     """An open trade. `mark` is what closing one unit would bring (+) or cost (-), in points.
 
-    `stop` is the level that closes it: for shares a price, for options a debit in points. `best`
+    `stop` is the level that closes it: a price, or for options a debit in points. `best`
     is the best mark since entry. `expires` is when its options or its time run out.
     """
 

@@ -20,6 +20,7 @@ from orchestrator.summary import Bin, BotReport, Cause, Curve, Forecasts, Money,
 from risk import measures
 from risk.measures import Gate
 from trading import accounting
+from trading.competition import Entrant, Seeded
 
 Verified = Callable[[Sequence[Outcome], int, Generator], Mapping[str, Measure]]
 """`learning.feedback.verified`: how the promotion gate measures what came true."""
@@ -37,7 +38,12 @@ class Judge(NamedTuple):
 
     def rng(self, part: str) -> Generator:
         """Return a generator for each part of its own, so that none depends on another."""
-        return np.random.default_rng([self.seed, *part.encode()])
+        return seeded(self.seed)(part)
+
+
+def seeded(seed: int) -> Seeded:
+    """Return a function that makes a generator for each part of its own."""
+    return lambda part: np.random.default_rng([seed, *part.encode()])
 
 
 def bot_report(
@@ -55,7 +61,7 @@ def bot_report(
         What came true of each model, whoever asked it.
     """
     held, whole = causes(own), own.whole
-    curve = _curve(own.marks, bot.capital, start)
+    curve = curve_of(own.marks, bot.capital, start)
     gate = measures.mvs([trade.pnl for trade in whole], judge.rng(f"mvs {bot.name}"))
     return BotReport(
         name=bot.name,
@@ -135,7 +141,7 @@ def record(closed: Sequence[Trade], gate: Gate, curve: Curve | None, rng: Genera
     )
 
 
-def _curve(marks: Sequence[Mark], capital: Dollars, start: datetime) -> Curve | None:
+def curve_of(marks: Sequence[Mark], capital: Dollars, start: datetime) -> Curve | None:
     """Return the equity at the last mark of each day, after the capital it began with."""
     by_day = {mark.at.date(): mark.equity for mark in sorted(marks, key=lambda m: m.at)}
     if not by_day:
@@ -143,6 +149,19 @@ def _curve(marks: Sequence[Mark], capital: Dollars, start: datetime) -> Curve | 
     days = sorted(by_day)
     before = min(start.date(), days[0]) - DAY
     return Curve(days=(before, *days), values=(capital, *(by_day[day] for day in days)))
+
+
+def entrant(bot: Bot, own: Recorded, curve: Curve | None) -> Entrant:
+    """Return what the competition judges a bot by."""
+    return Entrant(
+        name=bot.name,
+        title=bot.title,
+        strategy=bot.strategy,
+        days=() if curve is None else curve.days,
+        equity=() if curve is None else curve.values,
+        closed=tuple(own.closed),
+        held=tuple(own.held),
+    )
 
 
 def summed(curves: Sequence[Curve | None]) -> Curve | None:

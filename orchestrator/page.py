@@ -18,6 +18,7 @@ from orchestrator.charts import Line, Part
 from orchestrator.prose import interval, money, number, percent
 from orchestrator.summary import BotReport, Curve, Money, Record, Summary
 from risk.measures import Criterion, Gate
+from trading.competition import Standing
 
 PAGES = Path(__file__).with_name("pages")
 MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
@@ -58,6 +59,7 @@ def render(summary: Summary) -> str:
         equity=_equity(summary),
         portfolios=_portfolios(summary),
         months=_months(summary),
+        placed=_placed(summary),
         bots=_bots(summary),
         gates=_gates(summary),
         vetoes=_vetoes(summary),
@@ -270,13 +272,16 @@ def _year(curve: Curve, year: int) -> float | None:
 
 def _bots(summary: Summary) -> list[Row]:
     """Return the table of the bots: measures down, the desk and the bots across."""
-    bots = list(summary.bots.values())
+    bots, rows = _placed(summary), {row.name: row for row in summary.standings}
+    standings = [rows.get(bot.name) for bot in bots]
     whole = (summary.money, summary.record)
     each = [whole, *((bot.money, bot.record) for bot in bots)]
     return [
+        Row("Place", [NOTHING, *map(_place, standings)], "at equal capital; losers by their loss"),
         Row("Decisions", [Cell(f"{n:,}") for n in (summary.decisions, *_of(bots, "decisions"))]),
         Row("Orders", [_ordered(bots), *(_ordered([bot]) for bot in bots)]),
         Row("Trades", [Cell(f"{record.n:,}") for _, record in each], "entries that are closed"),
+        Row("In the market", [NOTHING, *map(_exposed, standings)], "share of the sessions"),
         Row("Net profit", [_net(m) for m, _ in each], "after all costs, open positions marked"),
         Row("Costs", [_spent(m) for m, _ in each], "small: share of what winners brought"),
         Row("Winners", [_share(r.win_rate) for _, r in each]),
@@ -290,6 +295,25 @@ def _bots(summary: Summary) -> list[Row]:
         Row("Brier, base rate's", [NOTHING, *map(_brier, bots)], "of what decides, less is better"),
         Row("Closed by", [NOTHING, *(Cell("", _exits(bot)) for bot in bots)], "parts counted"),
     ]
+
+
+def _placed(summary: Summary) -> list[BotReport]:
+    """Return the bots in the order in which they stand; those that do not, at the end."""
+    order = [row.name for row in summary.standings]
+    return sorted(
+        summary.bots.values(),
+        key=lambda bot: order.index(bot.name) if bot.name in order else len(order),
+    )
+
+
+def _place(row: Standing | None) -> Cell:
+    if row is None:
+        return NOTHING
+    return Cell(prose.NONE if row.place is None else f"{row.place}", row.reason)
+
+
+def _exposed(row: Standing | None) -> Cell:
+    return NOTHING if row is None or row.exposure is None else Cell(percent(row.exposure))
 
 
 def _of(bots: Sequence[BotReport], field: str) -> Iterator[int]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from math import fsum
 from typing import NamedTuple, Self
 
 from domain.bot import Bot
@@ -15,6 +14,7 @@ from orchestrator.sight import moment
 from storage import decisions, record, state, trades
 from storage.decisions import SEALED, Line
 from storage.engine import Store
+from trading import accounting
 
 ALL = 10_000_000
 
@@ -48,17 +48,8 @@ class Recorded(NamedTuple):
 
     @property
     def whole(self) -> list[Trade]:
-        """One trade per entry that is wholly closed, in how many parts it may have been.
-
-        A half that is sold at 1 R and the rest that is stopped are one decision and one result. To
-        count them as two would show a winner and hide what the rest came to.
-        """
-        still = {position.decision_id for position in self.held}
-        parts: dict[str, list[Trade]] = {}
-        for trade in self.closed:
-            if trade.decision_id not in still:
-                parts.setdefault(trade.decision_id, []).append(trade)
-        return [_joined(closings) for closings in parts.values()]
+        """One trade per entry that is wholly closed, in how many parts it may have been."""
+        return accounting.whole(self.closed, {position.decision_id for position in self.held})
 
 
 def read(store: Store, bots: Mapping[str, Bot]) -> Recorded:
@@ -92,16 +83,3 @@ def bars(panel: Panel, lines: Iterable[Line]) -> list[datetime]:
     """Return the distinct bars that were decided on, oldest first."""
     places = {window.index(panel, asof) for asof in {line.asof for line in lines}}
     return [moment(panel, place) for place in sorted(places)]
-
-
-def _joined(parts: Sequence[Trade]) -> Trade:
-    pnl, risk = fsum(part.pnl for part in parts), fsum(part.risk for part in parts)
-    return parts[-1].model_copy(
-        update={
-            "quantity": sum(part.quantity for part in parts),
-            "pnl": pnl,
-            "costs": fsum(part.costs for part in parts),
-            "risk": risk,
-            "r": pnl / risk,
-        }
-    )

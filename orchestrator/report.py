@@ -6,7 +6,7 @@ over the same prices gives the same summary, whoever asks and however often.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 import numpy as np
 
@@ -39,10 +39,14 @@ from risk import measures
 from storage import record, registry
 from storage.engine import Store
 from storage.registry import Ruled, Ruling
+from trading import competition
 from trading.bots.catalog import BOTS
 from trading.brokers.paper import PaperBroker
+from trading.competition import Entrant, Seeded, Standing
 
 DAY = timedelta(days=1)
+INDEX = "index"
+"""The baseline that the bots are held against."""
 
 
 def summarise(
@@ -92,6 +96,10 @@ def summarise(
     causes, whole = figures.causes(found), found.whole
     gate = measures.mvs([trade.pnl for trade in whole], judge.rng("mvs"))
     played = window.between(feed.panel(), start, end)
+    held = _baselines(played, capital, settings.costs, judge.rng)
+    entrants = [
+        figures.entrant(bot, found.of(name), reports[name].curve) for name, bot in desk.items()
+    ]
     return Summary(
         window=Window(start=start, end=end),
         env="/".join(sorted({line.env for line in found.lines})),
@@ -110,10 +118,11 @@ def summarise(
         record=figures.record(whole, gate, curve, judge.rng("desk")),
         curve=curve,
         bots=reports,
+        standings=_ranked(entrants, held, judge.rng),
         models=_models(store, live),
         mvs=gate,
         switches=_latched(store, start, end),
-        baselines=_baselines(played, capital, settings.costs, judge),
+        baselines=held,
         every=baselines.every(feed.panel(), start, end, desk, settings.costs),
         digest=record.digest(store),
         data_hash=feed.data_hash(),
@@ -125,6 +134,70 @@ def summarise(
         command=command,
         seconds=seconds,
     )
+
+
+def standings(
+    store: Store,
+    feed: Feed,
+    settings: Settings,
+    bots: Mapping[str, Bot] = BOTS,
+    since: date | None = None,
+    until: date | None = None,
+) -> tuple[Standing, ...]:
+    """Return the bots as if all had had the same capital, best first; last, the index held.
+
+    Parameters
+    ----------
+    since, until
+        First and last session that count, both included; None for all that is recorded.
+
+    Raises
+    ------
+    Refused
+        Nothing is recorded, or nothing in the window.
+    """
+    found = recorded.read(store, bots)
+    days = {mark.at.date() for mark in found.marks}
+    if not days or not found.lines:
+        raise Refused("no session is recorded; run `omega replay`, or let the desk trade one")
+    if not any((since or day) <= day <= (until or day) for day in days):
+        raise Refused(f"no session in the window; the record has {min(days)} to {max(days)}")
+    bars = recorded.bars(feed.panel(), found.lines)
+    entrants = []
+    for name, bot in bots.items():
+        own = found.of(name)
+        if own.lines:
+            curve = figures.curve_of(own.marks, bot.capital, bars[0])
+            entrants.append(figures.entrant(bot, own, curve))
+    rng = figures.seeded(settings.seed)
+    played = window.between(feed.panel(), bars[0], bars[-1])
+    held = _baselines(played, 1.0, settings.costs, rng)
+    return _ranked(entrants, held, rng, since, until)
+
+
+def _ranked(
+    entrants: Sequence[Entrant],
+    held: Sequence[Baseline],
+    rng: Seeded,
+    since: date | None = None,
+    until: date | None = None,
+) -> tuple[Standing, ...]:
+    index = [
+        competition.measured(
+            Entrant(
+                name=each.name,
+                title=f"{each.title}, held",
+                days=each.curve.days,
+                equity=each.curve.values,
+            ),
+            since,
+            until,
+            rng,
+        ).model_copy(update={"exposure": 1.0, "reason": "what anybody could have done instead"})
+        for each in held
+        if each.name == INDEX
+    ]
+    return (*competition.rank(entrants, since, until, rng), *index)
 
 
 def _models(store: Store, live: Mapping[str, Forecasts]) -> dict[str, ModelReport]:
@@ -198,13 +271,13 @@ def _latched(store: Store, start: datetime, end: datetime) -> tuple[Latched, ...
     )
 
 
-def _baselines(played: Panel, capital: Dollars, costs: Costs, judge: Judge) -> tuple[Baseline, ...]:
+def _baselines(played: Panel, capital: Dollars, costs: Costs, rng: Seeded) -> tuple[Baseline, ...]:
     """Return what holding the market over the same window would have made of the same capital."""
     index = played.symbols[0]
     stocks = tuple(symbol for symbol in played.symbols if symbol in STOCKS)
     found = []
     for name, title, symbols in (
-        ("index", index, (index,)),
+        (INDEX, index, (index,)),
         ("stocks", f"{len(stocks)} stocks in equal parts", stocks),
     ):
         growth = baselines.held(played, symbols, costs)
@@ -213,14 +286,14 @@ def _baselines(played: Panel, capital: Dollars, costs: Costs, judge: Judge) -> t
         first = moment(played, 0).date() - DAY
         days = (first, *(moment(played, place).date() for place in range(len(played))))
         curve = Curve(days=days, values=(capital, *(capital * growth).tolist()))
-        daily, rng = np.diff(curve.values), judge.rng(name)
+        daily, own = np.diff(curve.values), rng(name)
         found.append(
             Baseline(
                 name=name,
                 title=title,
                 curve=curve,
-                sharpe=measures.sharpe(daily, rng),
-                max_drawdown=measures.drawdown(daily, capital, rng),
+                sharpe=measures.sharpe(daily, own),
+                max_drawdown=measures.drawdown(daily, capital, own),
             )
         )
     return tuple(found)

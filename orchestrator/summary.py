@@ -13,6 +13,7 @@ from domain.version import Measure
 from models import ensemble
 from orchestrator.baselines import Every
 from risk.measures import Gate
+from trading.competition import Standing
 
 
 class Curve(Value):
@@ -229,6 +230,8 @@ class Summary(Value):
     record: Record
     curve: Curve | None
     bots: dict[str, BotReport]
+    standings: tuple[Standing, ...] = ()
+    """The bots as if all had had the same capital, best first; last, the index held."""
     models: dict[str, ModelReport]
     mvs: Gate
     switches: tuple[Latched, ...]

@@ -4,8 +4,9 @@ Cash moves by trades alone, and every cost is in a trade's result, so what an ac
 plus the results of its trades is its cash, to the cent.
 """
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date
+from math import fsum
 from typing import Self
 
 from pydantic import AwareDatetime
@@ -141,6 +142,39 @@ def trade(position: Position, closing: Closing, at: AwareDatetime) -> Trade:
         opened_at=position.opened_at,
         closed_at=at,
         simulated=proposal.simulated,
+    )
+
+
+def whole(closed: Iterable[Trade], still: Collection[str]) -> list[Trade]:
+    """Return one trade per entry that is wholly closed, in how many parts it may have been.
+
+    A half that is sold at 1 R and the rest that is stopped are one decision and one result. To
+    count them as two would show a winner and hide what the rest came to.
+
+    Parameters
+    ----------
+    closed
+        Closings, oldest first.
+    still
+        Ids of the decisions of which something is still held; they are left out.
+    """
+    parts: dict[str, list[Trade]] = {}
+    for part in closed:
+        if part.decision_id not in still:
+            parts.setdefault(part.decision_id, []).append(part)
+    return [_joined(closings) for closings in parts.values()]
+
+
+def _joined(parts: Sequence[Trade]) -> Trade:
+    pnl, risk = fsum(part.pnl for part in parts), fsum(part.risk for part in parts)
+    return parts[-1].model_copy(
+        update={
+            "quantity": sum(part.quantity for part in parts),
+            "pnl": pnl,
+            "costs": fsum(part.costs for part in parts),
+            "risk": risk,
+            "r": pnl / risk,
+        }
     )
 
 

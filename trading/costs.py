@@ -2,6 +2,7 @@
 
 from domain.book import Costs
 from domain.values import Dollars, Points
+from trading.contracts import Contract
 
 MULTIPLIER = 100.0
 """Dollars per point of one index option."""
@@ -38,3 +39,15 @@ def share_costs(price: Points, costs: Costs) -> Dollars:
     0.3
     """
     return price * (costs.share_slippage + costs.share_commission)
+
+
+def future_costs(contract: Contract, costs: Costs) -> Dollars:
+    """Return what one contract costs to open, or to close: ticks given away, and commission.
+
+    Examples
+    --------
+    >>> from trading.contracts import find
+    >>> round(future_costs(find("MES"), Costs()), 2), round(future_costs(find("MNQ"), Costs()), 2)
+    (1.87, 1.12)
+    """
+    return costs.future_ticks * contract.tick * contract.point + costs.future_commission

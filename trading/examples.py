@@ -1,15 +1,18 @@
 """Ready-made trades for doctests and tests: a condor on a quiet Friday, and a share."""
 
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, Literal
 
 from domain import examples
+from domain.book import Costs
 from domain.bot import Bot, Factor
 from domain.decision import Proposal
 from domain.market import Bar
 from domain.trade import Fill, Intent, Order, Position
 from domain.values import Action
-from trading import exits
+from trading import contracts, exits
+from trading.bots.valor import BRACKETS
+from trading.costs import future_costs
 
 OPENED = examples.CLOSE + timedelta(days=2, hours=17, minutes=30)
 """The open of the Monday after."""
@@ -56,6 +59,24 @@ def shares(**fields: Any) -> Proposal:
         "stop": 4.0,
     }
     return Proposal(**(one | fields))
+
+
+def future(symbol: str = "MES", side: Literal[-1, 1] = 1, price: float = 5_000.0) -> Proposal:
+    """Return one contract at a price with VALOR's first stop, bought or sold."""
+    contract = contracts.find(symbol)
+    both_ways = 2 * future_costs(contract, Costs())
+    return Proposal(
+        structure=contracts.STRUCTURE,
+        action=Action.BUY if side > 0 else Action.SELL,
+        factor=Factor.PRICE,
+        side=side,
+        entry=-side * price,
+        max_loss=BRACKETS.stop * price * contract.point + both_ways,
+        costs=both_ways,
+        multiplier=contract.point,
+        horizon=1,
+        stop=BRACKETS.stop * price,
+    )
 
 
 def order(proposal: Proposal, quantity: int, bot: Bot) -> Order:

@@ -22,7 +22,9 @@ from domain.market import Bar, Surface
 from domain.trade import Exit, Fill, Order, Position
 from domain.values import Dollars, Points, Value
 from market import pricing
-from trading.costs import option_costs, share_costs
+from trading import contracts
+from trading.brackets import Held, Hit, through
+from trading.costs import future_costs, option_costs, share_costs
 from trading.structures.base import payoff, value
 
 Priced = Callable[[float], Surface]
@@ -54,7 +56,8 @@ def open_position(order: Order, fill: Fill, expires: AwareDatetime, bot: Bot) ->
         Close of the session at which its options expire, or its time is up.
     bot
         Whose rules set the first stop: for sold options the debit that loses `stop_multiple`
-        credits, for shares the proposal's distance below the fill. Bought options have none.
+        credits, for shares and futures the proposal's distance from the fill. Bought options have
+        none.
 
     Raises
     ------
@@ -64,7 +67,7 @@ def open_position(order: Order, fill: Fill, expires: AwareDatetime, bot: Bot) ->
     proposal = order.proposal
     if fill.order_id != order.id:
         raise Refused(f"{fill.id} fills {fill.order_id}, not {order.id}")
-    if not proposal.legs and proposal.side < 0:
+    if not proposal.legs and proposal.side < 0 and not _future(proposal):
         raise Refused(f"{order.id} sells shares short; only bought shares can be managed")
     position = Position(
         id=order.decision_id,
@@ -88,11 +91,15 @@ def open_position(order: Order, fill: Fill, expires: AwareDatetime, bot: Bot) ->
     return position.model_copy(update={"risk": at_risk(position)})
 
 
+def _future(proposal: Proposal) -> bool:
+    return proposal.structure == contracts.STRUCTURE
+
+
 def _first_stop(proposal: Proposal, entry: Points, bot: Bot) -> Points | None:
     if not proposal.legs:
         if proposal.stop is None:
-            raise Refused(f"{proposal.structure} has no stop; shares are not held without one")
-        return -entry - proposal.stop
+            raise Refused(f"{proposal.structure} has no stop; nothing is held without one")
+        return -proposal.side * (entry + proposal.stop)
     if entry <= 0 or bot.stop_multiple is None:
         return None
     return entry * (1 + bot.stop_multiple)
@@ -102,7 +109,7 @@ def risk_taken(position: Position) -> Dollars:
     """Return what one unit could lose when it was opened: the unit in which `r` is counted.
 
     The proposal's worst case, moved by what the fill was better or worse than proposed. For
-    shares the stop moves along with the fill, and the worst case stays.
+    shares and futures the stop moves along with the fill, and the worst case stays.
     """
     proposal = position.proposal
     if not proposal.legs:
@@ -115,13 +122,15 @@ def risk_taken(position: Position) -> Dollars:
 def at_risk(position: Position) -> Dollars:
     """Return the most that the units still open can lose, with costs.
 
-    Options: what was at risk at the start, for a stop is no promise over a weekend. Shares: the
-    way from the fill to the stop, which shrinks as the stop rises and frees the desk's limits.
+    Options: what was at risk at the start, for a stop is no promise over a weekend. Shares and
+    futures: the way from the fill to the stop, which shrinks as the stop follows and frees the
+    desk's limits.
     """
     proposal = position.proposal
     if proposal.legs or position.stop is None:
         return risk_taken(position) * position.quantity
-    per_unit = -position.entry - position.stop + proposal.costs
+    way = -(position.entry + position.side * position.stop)
+    per_unit = way * proposal.multiplier + proposal.costs
     return max(0.0, per_unit) * position.quantity
 
 
@@ -163,7 +172,7 @@ def mark(
     """
     legs = position.proposal.legs
     if not legs:
-        return position.model_copy(update={"mark": spot})
+        return position.model_copy(update={"mark": position.side * spot})
     if horizon <= 0:
         return position.model_copy(update={"mark": payoff(legs, spot)})
     if surface is None:
@@ -214,6 +223,8 @@ def step(
         raise Refused(f"{position.id} is in {position.symbol}, the bar is of {bar.symbol}")
     if position.proposal.legs:
         left, events = _options(position, bar, bot, remaining, surface)
+    elif _future(position.proposal):
+        left, events = _futures(position, bar, bot, remaining)
     else:
         left, events = _shares(position, bar, bot, remaining, close_range, costs)
     return left, tuple(_closing(position, event, bar.close, costs) for event in events)
@@ -234,6 +245,8 @@ def closing_costs(
 ) -> Dollars:
     """Return what closing one unit costs. Options that expire are settled in cash, for nothing."""
     legs = position.proposal.legs
+    if _future(position.proposal):
+        return future_costs(contracts.find(position.symbol), costs)
     if not legs:
         return share_costs(price, costs)
     if why is Exit.EXPIRY:
@@ -288,6 +301,30 @@ def _target(position: Position, bot: Bot) -> Points | None:
     if position.entry <= 0 or bot.profit_target is None:
         return None
     return -position.entry * (1 - bot.profit_target)
+
+
+def _futures(
+    position: Position, bar: Bar, bot: Bot, remaining: float
+) -> tuple[Position | None, list[_Event]]:
+    entry, side, held = position.entry, position.side, position.quantity
+    if bot.brackets is None or position.stop is None or position.best is None:
+        raise DataError(f"{position.id} holds futures without a stop or brackets; close by hand")
+    found = through(
+        bar, Held(side, -side * entry, position.stop, entry + position.best), bot.brackets
+    )
+    if isinstance(found, Hit):
+        return None, [_Event(held, side * found.price, found.why)]
+    if remaining <= 0:
+        return None, [_Event(held, side * bar.close, Exit.TIME)]
+    news = {
+        "mark": side * bar.close,
+        "best": found.best - entry,
+        "stop": found.stop,
+        "bars": position.bars + 1,
+        "marked_at": bar.at,
+    }
+    carried = position.model_copy(update=news)
+    return carried.model_copy(update={"risk": at_risk(carried)}), []
 
 
 def _shares(

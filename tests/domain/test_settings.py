@@ -137,7 +137,7 @@ def test_a_misspelt_name_in_the_environment_names_the_right_one(
 
 def test_a_key_that_is_like_no_other_lists_them_all(tmp_path: Path) -> None:
     said = refused(written(tmp_path, "zzz = 1"), {})
-    assert "known: broker_url, costs.option_leg" in said
+    assert "known: broker_url, costs.future_commission" in said
 
 
 @pytest.mark.parametrize(

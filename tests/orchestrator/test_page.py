@@ -31,6 +31,7 @@ from orchestrator.summary import (
 )
 from risk import measures
 from storage.registry import Ruling
+from trading.competition import Standing
 
 DAYS = tuple(CLOSE.date().replace(day=day) for day in (2, 3, 6))
 VOID = {"meta", "br", "hr", "img", "input", "link"}
@@ -227,6 +228,26 @@ def test_what_is_recorded_is_never_markup(text: str) -> None:
 def test_what_is_simulated_stands_above_the_first_number_of_a_bot(text: str) -> None:
     assert text.index("Option prices.") < text.index("FORTRESS")
     assert text.index("Index closes.") < text.index("FORTRESS")
+
+
+def test_the_bots_stand_in_the_order_of_their_places() -> None:
+    names = ("fortress", "anchor", "samson")
+    bots = {name: bot(name=name, title=name.upper()) for name in names}
+    rows = (
+        Standing(name="samson", title="SAMSON", strategy="condor", place=1, exposure=0.25),
+        Standing(
+            name="anchor", title="ANCHOR", strategy="condor", reason="12 trades; 30 are needed"
+        ),
+    )
+    told = page.render(summary(bots=bots, standings=rows))
+    table = told[told.index('<section id="bots">') : told.index('<section id="gate">')]
+    assert re.findall(r'<th scope="col">(\w+)</th>', table) == ["SAMSON", "ANCHOR", "FORTRESS"]
+    places, held = re.findall(
+        r"<th scope=\"row\">(?:Place|In the market)<.*?</tr>", table, re.DOTALL
+    )
+    assert re.findall(r"<td>(.)", places) == [prose.NONE, "1", prose.NONE, prose.NONE]
+    assert "12 trades; 30 are needed" in places
+    assert f"25.0{prose.SPACE}%" in held
 
 
 def test_what_reproduces_it_is_on_the_page(text: str) -> None:

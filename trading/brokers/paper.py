@@ -4,17 +4,18 @@ from domain.errors import DataError
 from domain.trade import Fill, Intent, Order
 from domain.values import Dollars, Points
 from market import pricing
+from trading import contracts
 from trading.brokers.base import Broker, Quote, check
-from trading.costs import option_costs, share_costs
+from trading.costs import future_costs, option_costs, share_costs
 from trading.structures.base import value
 
 
 class PaperBroker(Broker):
     """Fills every order whole, at the price of the quote.
 
-    `Fill.price` is the market's: the mid of the simulated options, the printed price of a share.
-    Spread, slippage, commission and fees are all in `Fill.costs`, so that what trading costs can
-    be told apart from what it earns.
+    `Fill.price` is the market's: the mid of the simulated options, the printed price of a share or
+    a future. Spread, slippage, commission and fees are all in `Fill.costs`, so that what trading
+    costs can be told apart from what it earns.
     """
 
     name = "paper"
@@ -36,6 +37,8 @@ class PaperBroker(Broker):
 
     def _costs(self, order: Order, price: Points, unit: Points) -> Dollars:
         proposal, quantity = order.proposal, order.quantity
+        if proposal.structure == contracts.STRUCTURE:
+            return future_costs(contracts.find(order.symbol), self.costs) * quantity
         if not proposal.legs:
             return share_costs(abs(unit), self.costs) * quantity
         count = sum(abs(leg.quantity) for leg in proposal.legs)
@@ -43,7 +46,7 @@ class PaperBroker(Broker):
 
 
 def _worth(order: Order, quote: Quote, price: Points) -> Points:
-    """Return what holding one unit is worth: the sum of its legs, or one share."""
+    """Return what holding one unit is worth: the sum of its legs, one share, or one future."""
     proposal = order.proposal
     if not proposal.legs:
         return proposal.side * price

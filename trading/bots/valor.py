@@ -1,0 +1,44 @@
+"""VALOR trades micro futures around the gamma flip, for minutes and not for days."""
+
+from domain.bot import Bot, Brackets, Factor
+from domain.values import Action
+from trading.strategies.flip import FEATURES
+
+LEVEL = 5_000.0
+"""Where MES stood when its points were chosen; on NQ at 24,000 the first stop is 12 points."""
+
+BRACKETS = Brackets(
+    stop=2.5 / LEVEL,
+    even=1.5 / LEVEL,
+    trail=0.75 / LEVEL,
+    worst=5.0 / LEVEL,
+    emergency=15.0 / LEVEL,
+    reverse=2.0 / LEVEL,
+    wrong=0.5 / LEVEL,
+)
+
+VALOR = Bot(
+    name="valor",
+    title="VALOR",
+    strategy="flip",
+    # No feed knows the gamma of Nasdaq options yet, and until one does the strategy holds MNQ.
+    symbols=("MES", "MNQ"),
+    models=("valor",),
+    # Beside what it trades by, the fear in the market: the advisor sizes by it.
+    features=(*FEATURES, "vix"),
+    factor=Factor.PRICE,
+    # 100,000 for each of its two markets.
+    capital=200_000.0,
+    risk_per_trade=0.01,
+    kelly=0.25,
+    max_open=2,
+    max_daily=20,
+    max_quantity=5,
+    p_min=0.50,
+    horizon=1,
+    sides=(Action.BUY, Action.SELL),
+    brackets=BRACKETS,
+)
+"""It is in no catalog yet: no gamma and no future is in the packaged data, and no model answers for
+what it trades. To let it in, add it to `trading.bots.catalog` and its strategy to
+`trading.strategies.catalog`; the desk's capital is then shared by one more."""
