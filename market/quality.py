@@ -78,6 +78,10 @@ class Defect(StrEnum):
     """The newest bar is older than the calendar promises; no bar is set aside."""
     FOREIGN = "FOREIGN"
     """The whole file is something else."""
+    GAP = "GAP"
+    """A month or more of sessions is missing before this bar; no bar is set aside."""
+    DISAGREES = "DISAGREES"
+    """The daily close is not where the bars within the session end; no bar is set aside."""
 
 
 class Quarantined(Value):

@@ -58,7 +58,8 @@ def take(
     ForeignFile
         Nothing usable is in it; the message says what was expected.
     Refused
-        The source is the home itself, or its bars and those in the home are of different lengths.
+        The source is the home itself, or its bars within sessions and those in the home are of
+        different lengths.
     """
     folder = folder_of(settings)
     if source.resolve().is_relative_to(folder.resolve()):
@@ -78,7 +79,7 @@ def take(
         reasons = files.summary(refused) or files.EXPECTED
         raise ForeignFile(f"{source}: nothing usable in it. {reasons}")
     after = before.put(*taken.values())
-    _one_frequency(folder, after)
+    _one_length(folder, after, {entry.name: file for file, entry in taken.items()})
     known = {entry.name: entry.sha256 for entry in before.entries}
     if not dry_run:
         for file, entry in taken.items():
@@ -119,10 +120,16 @@ def _entry(
     )
 
 
-def _one_frequency(folder: Path, merged: Manifest) -> None:
-    held = {e.frequency: e.name for e in merged.entries if set(e.symbols) - set(files.SERIES)}
-    if len(held) > 1:
-        shown = " and ".join(f"{kind} bars ({name})" for kind, name in sorted(held.items()))
+def _one_length(folder: Path, merged: Manifest, taken: dict[str, Path]) -> None:
+    """Refuse bars within sessions of two lengths; daily ones may stand beside those of one."""
+    within = [e for e in merged.entries if e.frequency == "intraday"]
+    lengths: dict[int, str] = {}
+    for entry in within if len(within) > 1 else ():
+        for part in files.read(taken.get(entry.name, folder / entry.name), entry.timezone):
+            if part.symbol not in files.SERIES:
+                lengths.setdefault(part.interval, entry.name)
+    if len(lengths) > 1:
+        shown = " and ".join(f"bars of {n // 60} min ({name})" for n, name in lengths.items())
         raise Refused(f"{folder} would hold {shown}; give one of them a home of its own")
 
 
