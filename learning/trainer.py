@@ -153,6 +153,8 @@ def unavailable(name: str, panel: Panel, asof: datetime) -> str:
     ''
     """
     known = window.until(panel, asof)
+    if catalog.entry(name).target.universe == "stocks" and len(panel.symbols) == 1:
+        return f"the feed has only {panel.symbols[0]}; import stocks to learn of them"
     lacking = [
         series
         for series in catalog.entry(name).requires

@@ -173,6 +173,13 @@ def left(asof: datetime, expires: datetime) -> float:
     return whole - (asof - opened) / (closed - opened)
 
 
+def begun(asof: datetime) -> bool:
+    """Return whether a session is on of which a part has gone by and a part is to come."""
+    table = _table()
+    place = bisect_right(table.opens, asof) - 1
+    return place >= 0 and table.opens[place] < asof < table.closes[place]
+
+
 def ahead(asof: datetime, n: int) -> datetime:
     """Return the close of the `n`-th session that closes strictly after `asof`, n >= 1.
 

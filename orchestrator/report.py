@@ -78,7 +78,7 @@ def summarise(
     found = recorded.read(store, bots)
     if not found.lines:
         raise Refused("no decision is recorded; run `omega replay` or `omega decide` first")
-    bars = recorded.bars(feed.panel(), found.lines)
+    bars = recorded.bars(feed, found.lines)
     start, end = bars[0], bars[-1]
     desk = {name: bot for name, bot in bots.items() if any(found.of(name).lines)}
     judge = Judge(settings.seed, verified)

@@ -4,7 +4,7 @@ from typing import Any
 
 from celery import Task, group, shared_task
 
-from domain.errors import Transient
+from domain.errors import InsufficientData, Transient, Unavailable
 from orchestrator import books
 from orchestrator.desk import desk
 from storage import jobs, registry, rounds
@@ -19,6 +19,10 @@ SLOW: dict[str, Any] = {
     "default_retry_delay": 30,
 }
 """How long they may take is a setting: `workers.config`."""
+UNAVAILABLE = "UNAVAILABLE"
+"""What comes of a training for which the feed has nothing: no failure, and nothing to try again."""
+TOO_LITTLE = "TOO_LITTLE"
+"""What comes of a training in a replay for which too little was known by then."""
 JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 """Of what is a job: the record knows how often it was begun, and has it published again."""
 
@@ -27,7 +31,10 @@ JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 def train(self: Task, model: str, who: str = "schedule", together: bool = False) -> dict[str, Any]:
     """Train a challenger on everything known by now and let the gate judge it."""
     if self.request.is_eager:
-        ruling = _trained(model, who)
+        try:
+            ruling = _trained(model, who)
+        except InsufficientData as error:
+            ruling = {"model": model, "ruling": TOO_LITTLE, "reason": str(error)}
         over(model, ruling["ruling"], together)
         return ruling
     here, asked = desk(), {"model": model, "who": who, "together": together}
@@ -50,9 +57,12 @@ def _trained(model: str, who: str) -> dict[str, Any]:
 
     here = desk()
     asof, settings = here.clock.now(), here.settings
-    ruling = loop.retrain(
-        model, here.store, here.feed.panel(), asof, settings.seed, settings.costs, who
-    )
+    try:
+        ruling = loop.retrain(
+            model, here.store, here.feed.panel(), asof, settings.seed, settings.costs, who
+        )
+    except Unavailable as error:
+        return {"model": model, "ruling": UNAVAILABLE, "reason": str(error)}
     return ruling.model_dump(mode="json")
 
 

@@ -128,6 +128,8 @@ def check(
 
 
 def _checked(found: "Report") -> None:
+    from market.quality import KEPT
+
     rows = [
         (
             one.symbol,
@@ -151,7 +153,8 @@ def _checked(found: "Report") -> None:
     if found.clean:
         said = "Nothing had to be set aside, and no session is missing."
     else:
-        said = f"{total:,} bars were set aside, {found.sessions_missing:,} sessions are missing."
+        aside = total - sum(found.defects.get(defect, 0) for defect in KEPT)
+        said = f"{aside:,} bars were set aside, {found.sessions_missing:,} sessions are missing."
     render.show(render.spaced(said))
 
 

@@ -131,6 +131,7 @@ class Files(Feed):
         return (
             "Option prices: no option quote is in this data; they are simulated "
             "(Black-76, SPX+VIX term structure, skew).",
+            *sessions.assumed(self.within()),
         )
 
     def load(self) -> History:

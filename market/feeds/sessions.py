@@ -5,8 +5,8 @@ for the close: between two closes the newest price is that of the last bar withi
 has ended, and nothing else of the day is known.
 """
 
-from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterator, Sequence
+from datetime import date, datetime, timedelta
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -16,17 +16,19 @@ from numpy.typing import NDArray
 from domain.market import Bar
 from market import calendar
 from market.panel import Panel, Times
-from market.quality import Defect, Quarantined, utc
+from market.quality import Defect, Quarantined, bars_missing, utc
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from market.feeds.base import Feed
+
 GAP = 21
 """Sessions missing in a row, a month of them, from which on a history has a gap."""
 AGREED = 0.005
-"""How far a daily close may be from the last bar of its session. The S&P 500's five-minute bars of
-May to July 2026 end up to 0.22 % from the official close; daily bars that are adjusted for dividends
-lie 0.5 to 3 % below what was traded."""
+"""How far a daily close may be from the last bar of its session. Five-minute bars of the S&P 500 of
+May to July 2026 end up to 0.22 % from its official close; daily bars of SPY that are adjusted for
+dividends lie 0.5 to 3 % below what was traded."""
 NONE = -1
 
 
@@ -160,6 +162,12 @@ def whole(frame: "pd.DataFrame", interval: int) -> "pd.DataFrame":
     """
     import pandas as pd
 
+    takes: dict[str, Callable[[pd.Series[float]], float]] = {
+        "open": lambda column: column.iloc[0],
+        "high": lambda column: column.max(),
+        "low": lambda column: column.min(),
+        "volume": lambda column: column.sum(),
+    }
     _, opens, closes = calendar.hours()
     stamps = frame["time"].to_numpy().astype("datetime64[s]")
     session = np.searchsorted(closes, stamps)
@@ -173,7 +181,6 @@ def whole(frame: "pd.DataFrame", interval: int) -> "pd.DataFrame":
         due = int(np.ceil((closes[place] - opens[place]) / length))
         one = {"time": closes[place], "close": bars["close"].iloc[-1]}
         if len(bars) == due:
-            takes = {"open": "first", "high": "max", "low": "min", "volume": "sum"}
             one |= {k: bars[k].agg(how) for k, how in takes.items() if k in bars}
         found.append(one)
     columns = ["time", *(c for c in ("open", "high", "low", "close", "volume") if c in frame)]
@@ -230,6 +237,41 @@ def told(within: Panel | None, quarantined: Sequence[Quarantined]) -> Iterator[s
             yield f"{entry.symbol}: {entry.detail}."
     if within is not None:
         yield (
-            "Within a session, models and features know the daily bars up to the close before; only "
-            "prices are of the day."
+            "Within a session, models and features know the daily bars up to the close before; "
+            "only prices are of the day."
         )
+
+
+def assumed(within: Panel | None) -> Iterator[str]:
+    """Yield what is not of the day in a price of an option within a session."""
+    if within is None:
+        return
+    printed = ", ".join(name for name in sorted(within.series) if name.startswith("VIX"))
+    beside = f", but for {printed}, printed within it" if printed else ""
+    yield (
+        f"Volatility within a session: that of the close before{beside}; only the time left and "
+        "the price of the underlying move."
+    )
+
+
+def warnings(feed: "Feed", start: date, end: date) -> Iterator[str]:
+    """Yield what a history that is to be played lacks, before it is played.
+
+    What is missing before the window was learned across; what is missing in it is not decided on.
+    """
+    panel, within = feed.panel(), feed.within()
+    for entry in feed.quarantined():
+        if entry.defect in (Defect.GAP, Defect.DISAGREES) and entry.at and entry.at.date() <= end:
+            yield f"{entry.symbol} {entry.at:%Y-%m-%d}, {entry.defect}: {entry.detail}"
+    days = calendar.sessions(start, end)
+    closes = [np.datetime64(calendar.closes(day).replace(tzinfo=None), "s") for day in days]
+    lacking = np.flatnonzero(~np.isin(closes, panel.times)).tolist()
+    if lacking and feed.frequency == "daily":
+        yield f"{len(lacking)} sessions of the window have no daily bar, {days[lacking[0]]} first"
+    if within is None:
+        return
+    for symbol in within.symbols:
+        known = within.times[np.isfinite(within.close[:, within.column(symbol)])]
+        missing = bars_missing(known, feed.interval, start, end)
+        if missing:
+            yield f"{symbol} lacks {missing:,} bars within the sessions of the window"

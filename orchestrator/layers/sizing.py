@@ -3,6 +3,7 @@
 from domain.bot import Factor
 from domain.decision import Draft, Effect, Proposal, Reason, Verdict
 from domain.errors import OmegaError
+from market import calendar
 from models import ensemble
 from orchestrator.layers.base import layer, veto
 from risk import sizing as rules
@@ -41,8 +42,9 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     """Return what a winner brings and a loser costs, in units of the proposal's risk.
 
     Both are means that training measured over all of history, after costs, with the bot's own
-    exits. A vertical, of which nothing was measured, brings what it can bring at most, and counts
-    a loser as a total loss.
+    exits. They are of whole sessions: where one has begun, time value is gone, and a winner brings
+    no more than its credit. A vertical, of which nothing was measured, brings what it can bring at
+    most, and counts a loser as a total loss.
     """
     if draft.context.bot.factor is Factor.VOLATILITY and proposal.structure != "iron_condor":
         if proposal.max_gain is None:
@@ -54,4 +56,7 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     if not measured:
         raise OmegaError("no model says what a winner brings and a loser costs")
     n = len(measured)
-    return sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
+    gain, loss = sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
+    if proposal.max_gain is not None and calendar.begun(draft.context.bar):
+        gain = min(gain, proposal.max_gain / proposal.max_loss)
+    return gain, loss

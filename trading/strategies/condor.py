@@ -3,6 +3,7 @@
 from domain.decision import Context, Proposal
 from domain.errors import DataError, FeatureMismatch, SettingsError
 from domain.values import Action
+from market import calendar
 from trading.strategies.base import Setup
 from trading.structures import catalog as structures
 
@@ -47,4 +48,5 @@ def propose(
     if distance is not None:
         bot = bot.model_copy(update={"distance": distance})
     vix = context.features["vix"]
-    return structures.propose(name, bot, context.surface, bot.horizon, vix, context.costs)
+    left = calendar.left(context.bar, calendar.ahead(context.bar, bot.horizon))
+    return structures.propose(name, bot, context.surface, bot.horizon, vix, context.costs, left)
