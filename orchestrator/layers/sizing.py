@@ -7,6 +7,7 @@ from market import calendar
 from models import ensemble
 from orchestrator.layers.base import layer, veto
 from risk import sizing as rules
+from trading.structures.base import value
 
 WIN = ("wisdom",)
 """Whose payoffs go with the probability that a premium trade is sized by."""
@@ -42,9 +43,9 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     """Return what a winner brings and a loser costs, in units of the proposal's risk.
 
     Both are means that training measured over all of history, after costs, with the bot's own
-    exits. They are of whole sessions: where one has begun, time value is gone, and a winner brings
-    no more than its credit. A vertical, of which nothing was measured, brings what it can bring at
-    most, and counts a loser as a total loss.
+    exits. They are of whole sessions: once one has begun, a winner brings the less the more of the
+    credit has gone with the time. A vertical, of which nothing was measured, brings what it can
+    bring at most, and counts a loser as a total loss.
     """
     if draft.context.bot.factor is Factor.VOLATILITY and proposal.structure != "iron_condor":
         if proposal.max_gain is None:
@@ -57,6 +58,13 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
         raise OmegaError("no model says what a winner brings and a loser costs")
     n = len(measured)
     gain, loss = sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
-    if proposal.max_gain is not None and calendar.begun(draft.context.bar):
-        gain = min(gain, proposal.max_gain / proposal.max_loss)
-    return gain, loss
+    return gain * _kept(draft, proposal), loss
+
+
+def _kept(draft: Draft, proposal: Proposal) -> float:
+    """Return which share of the credit of all its sessions is left to earn, 0 to 1."""
+    context = draft.context
+    if not proposal.legs or context.surface is None or not calendar.begun(context.bar):
+        return 1.0
+    whole = -value(proposal.legs, context.surface, proposal.horizon)
+    return min(1.0, max(0.0, proposal.entry / whole)) if whole > 0 else 0.0
