@@ -243,6 +243,8 @@ def plain(made: "OmegaDecision") -> dict[str, Any]:
 
 def decision(made: "OmegaDecision") -> Group:
     """Return a decision with the verdict of every layer, in the order in which they spoke."""
+    from market import calendar
+
     context = made.context
     head = Text.assemble(
         (f"{context.bot.title} {made.symbol}  ", "bold"),
@@ -250,11 +252,12 @@ def decision(made: "OmegaDecision") -> Group:
         f"  {made.quantity}" if made.quantity else "",
         (f"  {made.code}" if made.code != "OK" else "", "bold red"),
     )
-    regime = context.regime
+    regime, within = context.regime, calendar.begun(context.bar)
     facts = pairs(
         {
             "decision": made.id,
             "bar": f"{when(context.bar)}, decided {when(context.asof)}, {context.env}",
+            "features": f"of the close of {when(calendar.due(context.bar))}" * within,
             "price": number(context.price, 2),
             "regime": "" if regime is None else f"{regime.name}, {regime.bars} bars",
             "probability": "" if made.probability is None else number(made.probability),

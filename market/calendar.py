@@ -6,7 +6,7 @@ handed in, and a time without a zone is refused.
 """
 
 from bisect import bisect_left, bisect_right
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
@@ -126,6 +126,58 @@ def due(asof: datetime) -> datetime | None:
     if ended == len(table.closes):
         _at(table.closes, ended, asof)
     return table.closes[ended - 1] if ended else None
+
+
+def due_within(asof: datetime, interval: timedelta) -> datetime | None:
+    """Return the close of the last bar of a length that has ended by `asof`; None before the first.
+
+    Bars begin with the session; between two sessions, and before the first bar of one has ended,
+    it is the close of the session before.
+
+    Examples
+    --------
+    >>> asof = datetime(2018, 11, 23, 15, 37, 12, tzinfo=UTC)
+    >>> due_within(asof, timedelta(minutes=5)).isoformat()
+    '2018-11-23T15:35:00+00:00'
+    """
+    table = _table()
+    begun = bisect_right(table.opens, asof) - 1
+    if begun >= 0 and table.opens[begun] + interval <= asof < table.closes[begun]:
+        opened = table.opens[begun]
+        return opened + (asof - opened) // interval * interval
+    return due(asof)
+
+
+def left(asof: datetime, expires: datetime) -> float:
+    """Return how many sessions are to come from `asof` to a session's close; 0 when it is over.
+
+    A session that is on counts with the part of it that is left, and no time passes overnight: at
+    the open as much is left as at the close before.
+
+    Examples
+    --------
+    >>> friday = closes(date(2018, 11, 23))
+    >>> left(closes(date(2018, 11, 20)), friday), left(opens(date(2018, 11, 23)), friday)
+    (2.0, 1.0)
+    >>> left(datetime(2018, 11, 21, 17, 45, tzinfo=UTC), friday)
+    1.5
+    """
+    table = _table()
+    whole = bisect_right(table.closes, expires) - bisect_right(table.closes, asof)
+    if whole <= 0:
+        return 0.0
+    begun = bisect_right(table.opens, asof) - 1
+    if begun < 0 or asof >= table.closes[begun]:
+        return float(whole)
+    opened, closed = table.opens[begun], table.closes[begun]
+    return whole - (asof - opened) / (closed - opened)
+
+
+def begun(asof: datetime) -> bool:
+    """Return whether a session is on of which a part has gone by and a part is to come."""
+    table = _table()
+    place = bisect_right(table.opens, asof) - 1
+    return place >= 0 and table.opens[place] < asof < table.closes[place]
 
 
 def ahead(asof: datetime, n: int) -> datetime:

@@ -8,7 +8,7 @@ are: the order of the rows in a file, and the first `ANCHOR` bars of a series).
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
@@ -78,6 +78,14 @@ class Defect(StrEnum):
     """The newest bar is older than the calendar promises; no bar is set aside."""
     FOREIGN = "FOREIGN"
     """The whole file is something else."""
+    GAP = "GAP"
+    """A month or more of sessions is missing before this bar; no bar is set aside."""
+    DISAGREES = "DISAGREES"
+    """The daily close is not where the bars within the session end; no bar is set aside."""
+
+
+KEPT = (Defect.STALE, Defect.GAP, Defect.DISAGREES)
+"""What is wrong with data of which every bar is kept."""
 
 
 class Quarantined(Value):
@@ -438,9 +446,12 @@ def report(feed: "Feed", most: int = 1000) -> Report:
         first=utc(panel.times[0]) if len(panel) else None,
         last=utc(panel.times[-1]) if len(panel) else None,
         sessions_missing=_sessions_missing(panel.times),
-        coverage=tuple(
-            _coverage(name, panel.times, x, quarantined, _fake_opens(opens.get(name), x))
-            for name, x in everything.items()
+        coverage=(
+            *(
+                _coverage(name, panel.times, x, quarantined, _fake_opens(opens.get(name), x))
+                for name, x in everything.items()
+            ),
+            *_within(feed),
         ),
         defects=dict(sorted(Counter(entry.defect for entry in quarantined).items())),
         quarantined=quarantined[:most],
@@ -465,6 +476,32 @@ def _coverage(
         quarantined=dict(sorted(found.items())),
         note=note,
     )
+
+
+def _within(feed: "Feed") -> Iterator[Coverage]:
+    """Yield what stands within sessions beside daily bars: its holes are bars that are due."""
+    panel = feed.within()
+    if panel is None:
+        return
+    minutes = f"{feed.interval.total_seconds() / 60:g} min"
+    for symbol, close in zip(panel.symbols, panel.close.T, strict=True):
+        one = _coverage(f"{symbol} {minutes}", panel.times, close, (), "")
+        if one.first is not None and one.last is not None:
+            known, ends = panel.times[np.isfinite(close)], (one.first.date(), one.last.date())
+            one = one.model_copy(update={"missing": bars_missing(known, feed.interval, *ends)})
+        yield one
+
+
+def bars_missing(
+    closes: NDArray[np.datetime64], interval: timedelta, start: date, end: date
+) -> int:
+    """Return how many bars within the sessions from `start` to `end` are not there."""
+    days, opens, ends = calendar.hours()
+    inside = (days >= np.datetime64(start)) & (days <= np.datetime64(end))
+    opens, ends = opens[inside], ends[inside]
+    due = np.ceil((ends - opens) / np.timedelta64(interval))
+    there = np.searchsorted(closes, ends, "right") - np.searchsorted(closes, opens, "right")
+    return int((due - there).sum())
 
 
 def _fake_opens(opens: FloatArray | None, close: FloatArray) -> str:

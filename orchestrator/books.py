@@ -5,7 +5,7 @@ the store and not done a second time.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from domain.book import KillCode, Scope, Switch, Switches
 from domain.bot import Bot
@@ -13,10 +13,9 @@ from domain.errors import DataError, Transient
 from domain.market import Bar, Surface
 from domain.trade import Fill, Intent, Order, Position, Trade
 from domain.values import Value
-from market import calendar, pricing, window
+from market import calendar, pricing
 from orchestrator.desk import SLA, Desk, View, accounts, punctuality, read_accounts
 from orchestrator.pulse import Pulse, alive
-from orchestrator.sight import moment, surface
 from risk import capital, guardrails, killswitch, sla
 from risk.capital import Capital
 from risk.sla import Sla
@@ -33,7 +32,6 @@ MARKED = "marked"
 """Key of the last bar that every account was marked to."""
 MANY = 1000
 """Messages taken from the outbox at a time."""
-SECOND, DAY = timedelta(seconds=1), timedelta(days=1)
 
 
 class Mark(Value):
@@ -50,9 +48,9 @@ def execute(desk: Desk) -> int:
     """Work off the outbox: fill the orders for which a price has come; return how many.
 
     An order and its message were written with the decision, so none can be lost on the way.
-    Decided at a close, filled at the next open; a feed without opens fills at the next close. A
-    switch that was thrown overnight cancels the order: it would only add risk. So does a session
-    that passes without a price.
+    Decided at a close, filled at the next open; a feed without opens fills at the next close. Where
+    there are bars within the session, the next of them is next. A switch that was thrown meanwhile
+    cancels the order: it would only add risk. So does a session that passes without a price.
     """
     now, filled = desk.clock.now(), 0
     messages = [m for m in outbox.pending(desk.store, MANY) if m.topic == outbox.EXECUTE]
@@ -81,50 +79,53 @@ def _settle(desk: Desk, order: Order, halted: Switches, now: datetime) -> bool:
     if not killswitch.allows(mode, order.intent):
         why = "the switches cannot be read" if latch is None else f"{latch.code}: {latch.reason}"
         return orders.cancel(desk.store, order.id, why, now)
-    fill = _fill(desk, order, now)
+    expires = calendar.ahead(order.placed_at, order.proposal.horizon)
+    fill = _fill(desk, order, expires, now)
     if fill is None:
         late = now > calendar.ahead(order.placed_at, 1)
         return late and orders.cancel(desk.store, order.id, "a session passed without a price", now)
-    expires = calendar.ahead(order.placed_at, order.proposal.horizon)
     opened = exits.open_position(order, fill, expires, bot)
     return orders.record_fill(desk.store, fill, opened, halted.revision)
 
 
-def _fill(desk: Desk, order: Order, now: datetime) -> Fill | None:
+def _fill(desk: Desk, order: Order, expires: datetime, now: datetime) -> Fill | None:
     """Return what the broker makes of an order, or None while there is nothing to price it with.
 
     Options whose volatility is unknown wait; the orders behind them do not.
     """
-    quote = _quote(desk, order, now)
+    quote = _quote(desk, order, expires, now)
     try:
         return None if quote is None else desk.broker.submit(order, quote)
     except DataError:
         return None
 
 
-def _quote(desk: Desk, order: Order, now: datetime) -> Quote | None:
+def _quote(desk: Desk, order: Order, expires: datetime, now: datetime) -> Quote | None:
     """Return the first price after the order was placed, or None while there is none."""
+
+    def known(asof: datetime) -> Surface | None:
+        return desk.surface(asof) if order.proposal.legs else None
+
+    found = desk.feed.entry(order.symbol, order.placed_at, now)
+    if found is not None:
+        return Quote(
+            symbol=order.symbol,
+            at=found[0],
+            price=found[1],
+            surface=known(found[0]),
+            horizon=calendar.left(found[0], expires),
+            next_bar=True,
+        )
     session = calendar.session_of(now)
     if session is not None:
         opened = calendar.opens(session)
         price = desk.feed.opening(order.symbol, opened) if opened > order.placed_at else None
         if price is not None:
-            known = _surface(desk, opened) if order.proposal.legs else None
-            return Quote(symbol=order.symbol, at=opened, price=price, surface=known)
+            return Quote(symbol=order.symbol, at=opened, price=price, surface=known(opened))
     bar = desk.feed.bar(order.symbol, now)
     if bar is None or bar.at <= order.placed_at or bar.open is not None:
         return None
-    known = _surface(desk, bar.at) if order.proposal.legs else None
-    return Quote(symbol=order.symbol, at=bar.at, price=bar.close, surface=known)
-
-
-def _surface(desk: Desk, asof: datetime) -> Surface | None:
-    """Return the volatility that was known at `asof`: of the newest close by then."""
-    sight = desk.sight(desk.clock.now())
-    if sight.bar <= asof and moment(desk.panel(asof), -1) == sight.bar:
-        return sight.surface
-    panel = window.until(desk.feed.panel(), asof, 30)
-    return surface(panel, moment(panel, -1))
+    return Quote(symbol=order.symbol, at=bar.at, price=bar.close, surface=known(bar.at))
 
 
 def mark(desk: Desk) -> int:
@@ -184,9 +185,8 @@ def _counted(desk: Desk, kept: dict[str, Account]) -> dict[str, Account]:
 def _unseen(desk: Desk, position: Position, now: datetime) -> Iterable[Bar]:
     """Yield the bars that closed after the position was last looked at."""
     since = position.marked_at or position.opened_at
-    unseen = window.between(desk.feed.panel(), since + SECOND, now)
-    for place in range(len(unseen)):
-        bar = desk.feed.bar(position.symbol, moment(unseen, place))
+    for moment in desk.feed.moments(since, now):
+        bar = desk.feed.bar(position.symbol, moment)
         if bar is not None and bar.at > since:
             since = bar.at
             yield bar
@@ -195,9 +195,12 @@ def _unseen(desk: Desk, position: Position, now: datetime) -> Iterable[Bar]:
 def _carry(desk: Desk, position: Position, bar: Bar) -> tuple[Position | None, list[Trade]]:
     """Take a position through one bar; record what it closes."""
     bot = desk.bot(position.bot)
-    known = _surface(desk, bar.at) if position.proposal.legs else None
-    tomorrow = (bar.at + DAY).date()
-    remaining = float(len(calendar.sessions(tomorrow, position.expires.date())))
+    known = desk.surface(bar.at) if position.proposal.legs else None
+    remaining, length = calendar.left(bar.at, position.expires), 1.0
+    if desk.feed.scans(position.symbol):
+        length = (
+            calendar.left(position.marked_at or position.opened_at, position.expires) - remaining
+        )
     left, closings = exits.step(
         position,
         bar,
@@ -206,6 +209,7 @@ def _carry(desk: Desk, position: Position, bar: Bar) -> tuple[Position | None, l
         remaining,
         None if known is None else (lambda spot: pricing.shifted(known, spot)),
         desk.features(bar.at).get(position.symbol, {}).get("close_range_14"),
+        length,
     )
     if left is not None:
         left = left.model_copy(update={"marked_at": bar.at})

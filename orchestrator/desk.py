@@ -22,6 +22,7 @@ from domain.decision import (
     decision_id,
 )
 from domain.errors import DataError, Refused, Transient
+from domain.market import Surface
 from domain.settings import Settings
 from domain.trade import Position
 from domain.values import Env
@@ -33,7 +34,7 @@ from market.panel import Panel
 from models.serving import Champions
 from orchestrator.loader import Registry
 from orchestrator.pulse import newest
-from orchestrator.sight import Sight, moment, see
+from orchestrator.sight import Sight, glance, moment, see, surface
 from risk import capital, caps, killswitch
 from risk.capital import Capital
 from risk.correlation import shared
@@ -67,6 +68,8 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 REMEMBERED = 200
 """Contexts that a process keeps, some 10 MB: the next hop of a batch often comes back to it, and 25
 of them take 2 ms to read and parse, as long as two layers."""
+CUT = 30
+"""Daily bars that a surface is made from; it needs 23."""
 IN_TIME = timedelta(minutes=4)
 """How long a scheduled decision may take: less than the five minutes to the next scan."""
 
@@ -91,6 +94,9 @@ class Desk:
     wall: Clock = field(default_factory=WallClock)
     """Real time, by which processes are judged whatever time the desk has."""
     _seen: Sight | None = None
+    """The last close."""
+    _glanced: Sight | None = None
+    """The last bar within the session after it."""
     _names: tuple[str, ...] = ()
     _refused: dict[str, str] = field(default_factory=dict)
     _pending: dict[str, Pending] = field(default_factory=dict)
@@ -128,19 +134,44 @@ class Desk:
             raise Refused(f"there is no bot {name!r}; there are {', '.join(self.bots)}")
         return self.bots[name]
 
+    @property
+    def asked(self) -> frozenset[str]:
+        """The models that a bot of this desk asks: those are retrained, the others by hand."""
+        return frozenset(model for bot in self.bots.values() for model in bot.models)
+
     def sight(self, asof: datetime) -> Sight:
-        """Return what the newest bar at `asof` shows; computed once per bar."""
+        """Return what the newest bar at `asof` shows; computed once per bar.
+
+        What only a close can change is computed once per session, however often it is scanned.
+        """
         names = self._needed()
         panel = self.feed.panel()
         bar = moment(panel, window.index(panel, asof))
         if self._seen is None or self._seen.bar != bar or self._names != names:
             self._seen, self._names = see(panel, asof, names), names
-        return self._seen
+            self._glanced = None
+        newest, within = self.feed.newest(asof), self.feed.within()
+        if within is None or newest <= bar:
+            return self._seen
+        if self._glanced is None or self._glanced.bar != newest:
+            self._glanced = glance(self._seen, within, newest, self.surface(newest))
+        return self._glanced
+
+    def surface(self, asof: datetime) -> Surface | None:
+        """Return the volatility of the index that was known at `asof`, at its spot then."""
+        tail, within = window.until(self.feed.panel(), asof, CUT), self.feed.within()
+        bar = moment(tail, -1)
+        if within is not None and len(row := window.until(within, asof, 1)):
+            then = moment(row, -1)
+            if then > bar and tail.symbols[0] in row.symbols:
+                return surface(tail, then, row)
+        seen = self._seen
+        return seen.surface if seen is not None and seen.bar == bar else surface(tail, bar)
 
     def features(self, asof: datetime) -> Mapping[str, Mapping[str, float]]:
-        """Return what the bots' own features were at the newest bar by then, by symbol."""
+        """Return what the bots' own features were at the newest daily bar by then, by symbol."""
         sight = self.sight(self.clock.now())
-        if sight.bar <= asof:
+        if sight.daily <= asof:
             return sight.features
         return compute.newest(self.panel(asof), self._needed())
 
@@ -162,25 +193,24 @@ class Desk:
         serving = self.champions.versions()
         served = {model: serving[model] for model in bot.models if model in serving}
         schema = compute.schema_hash(sorted(needed))
-        due = calendar.due(asof)
         contexts = []
         for symbol in symbols:
-            found = sight.features.get(symbol, {})
+            found, bar = sight.features.get(symbol, {}), sight.at(symbol)
             contexts.append(
                 Context(
-                    id=decision_id(bot.name, symbol, sight.bar, ask),
+                    id=decision_id(bot.name, symbol, bar, ask),
                     env=self.env,
                     bot=bot,
                     symbol=symbol,
-                    bar=sight.bar,
+                    bar=bar,
                     asof=asof,
                     deadline=asof + IN_TIME,
-                    due=due,
+                    due=self.due(symbol, asof),
                     price=sight.prices.get(symbol),
                     features={n: found[n] for n in sorted(needed) if n in found} | facts,
                     unknown=tuple(sorted(set(bot.features) - found.keys())),
                     schema_hash=schema,
-                    issues=self.feed.issues(symbol, sight.bar),
+                    issues=self.feed.issues(symbol, bar),
                     regime=sight.regimes.get(symbol),
                     surface=sight.surface if bot.structures else None,
                     book=view.book(bot, symbol),
@@ -194,6 +224,12 @@ class Desk:
             )
         return contexts
 
+    def due(self, symbol: str, asof: datetime) -> datetime | None:
+        """Return when the newest bar of a symbol should have closed, by the exchange's calendar."""
+        if self.feed.scans(symbol):
+            return calendar.due_within(asof, self.feed.interval)
+        return calendar.due(asof)
+
     def scan(self, names: Sequence[str] | None = None) -> list[Context]:
         """Return a context for every bot and symbol whose newest bar has not been decided on.
 
@@ -202,15 +238,20 @@ class Desk:
         """
         self.registry.look()
         asof = self.clock.now()
-        bar = self.sight(asof).bar
+        sight, there = self.sight(asof), set(self.feed.symbols)
         bots = [bot for bot in self.bots.values() if names is None or bot.name in names]
-        ids = {(b.name, s): decision_id(b.name, s, bar) for b in bots for s in b.symbols}
+        ids = {
+            (bot.name, symbol): decision_id(bot.name, symbol, sight.at(symbol))
+            for bot in bots
+            for symbol in bot.symbols
+            if symbol in there
+        }
         known = decisions.known(self.store, list(ids.values()))
         if len(known) == len(ids):
             return []
         view, due = View.read(self, asof), []
         for bot in bots:
-            fresh = [symbol for symbol in bot.symbols if ids[bot.name, symbol] not in known]
+            fresh = [s for s in bot.symbols if s in there and ids[bot.name, s] not in known]
             due += self.gather(bot, fresh, view)
         return self._pend(due)
 
@@ -249,7 +290,7 @@ class Desk:
             raise Refused(f"{bot.name} does not trade {symbol}; it trades {', '.join(bot.symbols)}")
         self.registry.look()
         asof = self.clock.now()
-        number = 1 + decisions.asked(self.store, bot.name, symbol, self.sight(asof).bar)
+        number = 1 + decisions.asked(self.store, bot.name, symbol, self.sight(asof).at(symbol))
         [context] = self.gather(bot, [symbol], View.read(self, asof), number)
         if within is not None:
             context = context.model_copy(update={"deadline": asof + within})

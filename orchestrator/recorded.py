@@ -6,8 +6,8 @@ from typing import NamedTuple, Self
 
 from domain.bot import Bot
 from domain.trade import Outcome, Position, Trade
-from market import window
-from market.panel import Panel
+from market import calendar, window
+from market.feeds.base import Feed
 from models import catalog
 from orchestrator.books import Mark
 from orchestrator.sight import moment
@@ -79,7 +79,20 @@ def _examples(store: Store, lines: Sequence[Line]) -> dict[tuple[str, str], str]
     }
 
 
-def bars(panel: Panel, lines: Iterable[Line]) -> list[datetime]:
-    """Return the distinct bars that were decided on, oldest first."""
-    places = {window.index(panel, asof) for asof in {line.asof for line in lines}}
+def bars(feed: Feed, lines: Iterable[Line]) -> list[datetime]:
+    """Return the distinct daily bars that were decided on, oldest first.
+
+    What was decided within a session, where that has bars, counts to the bar that it made.
+    """
+    panel = feed.panel()
+    places = {_place(feed, asof) for asof in {line.asof for line in lines}}
     return [moment(panel, place) for place in sorted(places)]
+
+
+def _place(feed: Feed, asof: datetime) -> int:
+    panel = feed.panel()
+    place = window.index(panel, asof)
+    if feed.within() is None or feed.newest(asof) == moment(panel, place):
+        return place
+    ends = calendar.ahead(asof, 1)
+    return window.index(panel, ends)

@@ -82,7 +82,7 @@ def summarise(
     found = recorded.read(store, bots)
     if not found.lines:
         raise Refused("no decision is recorded; run `omega replay` or `omega decide` first")
-    bars = recorded.bars(feed.panel(), found.lines)
+    bars = recorded.bars(feed, found.lines)
     start, end = bars[0], bars[-1]
     desk = {name: bot for name, bot in bots.items() if any(found.of(name).lines)}
     judge = Judge(settings.seed, verified)
@@ -162,7 +162,7 @@ def standings(
         raise Refused("no session is recorded; run `omega replay`, or let the desk trade one")
     if not any((since or day) <= day <= (until or day) for day in days):
         raise Refused(f"no session in the window; the record has {min(days)} to {max(days)}")
-    bars = recorded.bars(feed.panel(), found.lines)
+    bars = recorded.bars(feed, found.lines)
     entrants = []
     for name, bot in bots.items():
         own = found.of(name)

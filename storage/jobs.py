@@ -21,7 +21,7 @@ from pydantic import AwareDatetime
 from sqlalchemy import Connection, select
 
 from domain.clock import Clock
-from domain.errors import OmegaError, Refused, Transient, Unavailable
+from domain.errors import InsufficientData, OmegaError, Refused, Transient, Unavailable
 from domain.values import Value
 from storage import engine, state, tables
 from storage.engine import Store
@@ -257,7 +257,7 @@ def working(
     except (Busy, Transient):
         _change(store, job, {"until": wall.now()})
         raise
-    except Unavailable as lacking:
+    except (Unavailable, InsufficientData) as lacking:
         _ended(store, job, Stands.UNAVAILABLE, wall.now(), str(lacking))
         raise
     except BaseException as error:

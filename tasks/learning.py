@@ -5,7 +5,7 @@ from typing import Any
 
 from celery import Task, group, shared_task
 
-from domain.errors import Transient, Unavailable
+from domain.errors import InsufficientData, Transient, Unavailable
 from orchestrator import books
 from orchestrator.desk import desk
 from storage import jobs, registry, rounds
@@ -22,6 +22,8 @@ SLOW: dict[str, Any] = {
 """How long they may take is a setting: `workers.config`."""
 UNAVAILABLE = "UNAVAILABLE"
 """What comes of a training for which the feed has nothing: no failure, and nothing to try again."""
+TOO_LITTLE = "TOO_LITTLE"
+"""What comes of one for which too little is known yet: the same."""
 JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 """Of what is a job: the record knows how often it was begun, and has it published again."""
 
@@ -34,9 +36,10 @@ def train(self: Task, model: str, who: str = "schedule", together: bool = False)
     try:
         with nullcontext() if self.request.is_eager else job:
             ruling = _trained(model, who)
-    except Unavailable as lacking:
+    except (Unavailable, InsufficientData) as lacking:
         over(model, str(lacking), together)
-        return {"model": model, "ruling": UNAVAILABLE, "reason": str(lacking)}
+        what = UNAVAILABLE if isinstance(lacking, Unavailable) else TOO_LITTLE
+        return {"model": model, "ruling": what, "reason": str(lacking)}
     except jobs.Busy as busy:
         return {"model": model, "busy": str(busy)}
     except Transient:
@@ -75,7 +78,8 @@ def together(self: Task, models: list[str]) -> list[str]:
 
     One that fails is no reason for the others to stop, and its failure is what it came to.
     """
-    return _accept(self, models, "learning.together", together=True)
+    asked = desk().asked
+    return _accept(self, [m for m in models if m in asked], "learning.together", together=True)
 
 
 @shared_task(name="learning.missing", bind=True, ignore_result=True, live=True, **SLOW)
@@ -89,7 +93,8 @@ def missing(self: Task) -> list[str]:
     from models.catalog import CATALOG
 
     here = desk()
-    wanting = [name for name in CATALOG if not registry.tried(here.store, name)]
+    asked = here.asked
+    wanting = [n for n in CATALOG if n in asked and not registry.tried(here.store, n)]
     panel, now = here.feed.panel(), here.clock.now()
     possible = [name for name in wanting if not unavailable(name, panel, now)]
     return _accept(self, possible, "learning.missing", together=False)

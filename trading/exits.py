@@ -181,7 +181,7 @@ def mark(
     return position.model_copy(update={"mark": value(legs, moved, horizon)})
 
 
-def step(
+def step(  # noqa: PLR0913 -- what a bar is, and what is known at its close
     position: Position,
     bar: Bar,
     bot: Bot,
@@ -189,6 +189,7 @@ def step(
     remaining: float,
     surface: Priced | None = None,
     close_range: float | None = None,
+    length: float = 1.0,
 ) -> tuple[Position | None, tuple[Closing, ...]]:
     """Carry a position through one bar.
 
@@ -198,7 +199,8 @@ def step(
         The next bar after the last one it was carried through; the first is the one at whose
         open it was filled. Where a bar has only a close, only the close is seen.
     remaining
-        Sessions left after this bar's close; at or below 0 it ends at this close.
+        Sessions left after this bar's close, parts of one counted; at or below 0 it ends at this
+        close.
     surface
         Prices options with the underlying at any level of this bar, at the volatility of its
         close where no other is known. None keeps the last mark and decides nothing but the
@@ -206,6 +208,8 @@ def step(
     close_range
         The share's mean absolute close-to-close move, as a share of its price, known at this
         close. None leaves the trailing stop where it is.
+    length
+        Sessions that the bar lasts: 1 for a daily one, 1/78 for five minutes.
 
     Returns
     -------
@@ -222,7 +226,7 @@ def step(
     if bar.symbol != position.symbol:
         raise Refused(f"{position.id} is in {position.symbol}, the bar is of {bar.symbol}")
     if position.proposal.legs:
-        left, events = _options(position, bar, bot, remaining, surface)
+        left, events = _options(position, bar, bot, remaining, surface, length)
     elif _future(position.proposal):
         left, events = _futures(position, bar, bot, remaining)
     else:
@@ -256,7 +260,12 @@ def closing_costs(
 
 
 def _options(
-    position: Position, bar: Bar, bot: Bot, remaining: float, surface: Priced | None
+    position: Position,
+    bar: Bar,
+    bot: Bot,
+    remaining: float,
+    surface: Priced | None,
+    length: float,
 ) -> tuple[Position | None, list[_Event]]:
     legs = position.proposal.legs
     if surface is None:
@@ -264,8 +273,8 @@ def _options(
             seen_to = {"bars": position.bars + 1, "marked_at": bar.at}
             return position.model_copy(update=seen_to), []
         return None, [_Event(position.quantity, payoff(legs, bar.close), Exit.EXPIRY)]
-    # the dearest moment for a seller: until the close, the whole session's time value counts
-    before = remaining + 1
+    # the dearest moment for a seller: until the close, the whole bar's time value counts
+    before = remaining + length
     stop, target = position.stop, _target(position, bot)
     if bar.open is not None and stop is not None:
         at_open = value(legs, surface(bar.open), before)

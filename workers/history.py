@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 from celery import Celery
 
 from domain.book import Costs, Switch
+from domain.bot import Bot
 from domain.clock import VirtualClock
-from domain.errors import InsufficientData, Refused
+from domain.errors import Refused
 from domain.settings import Settings
 from domain.values import Env
 from domain.version import Version
@@ -18,12 +19,15 @@ from learning import loop, trainer
 from learning.trainer import Report, Trained
 from market import calendar
 from market.feeds import catalog as feeds
+from market.feeds.base import Feed
+from market.feeds.sessions import warnings
 from market.panel import Panel
 from models.base import Artifact
 from models.catalog import CATALOG
 from orchestrator import session
 from orchestrator.desk import Desk
 from storage import home, switches
+from tasks.learning import TOO_LITTLE, UNAVAILABLE
 from trading.bots.catalog import BOTS, find
 from workers import ahead, supervise
 from workers.app import create
@@ -43,6 +47,8 @@ class Run(NamedTuple):
     seconds: float
     archived: str
     """Where the record that was there before is now; empty if there was none."""
+    notes: tuple[str, ...] = ()
+    """What was left out of it, and what its history lacks, in sentences."""
 
 
 def replay(
@@ -51,43 +57,62 @@ def replay(
     end: date,
     bots: Sequence[str] = (),
     progress: Progress = lambda share, day: None,
+    note: Callable[[str], None] = lambda sentence: None,
 ) -> Run:
     """Train on what is known before `start`, then play the timetable to `end`.
 
     The home is left holding this run's record and nothing else. What it held before is moved
     aside whole, except switches that a person set: those stay set, however the replay ends.
 
+    Parameters
+    ----------
+    note
+        Told, before anything is played, of every bot and model that is left out, and of what the
+        history lacks.
+
     Raises
     ------
     Refused
-        There is no such bot, or the window holds no session of the feed, or a fleet is up in this
-        home; nothing was moved then.
+        There is no such bot, or the feed has the prices of none of them, or the window holds no
+        session of the feed, or a fleet is up in this home; nothing was moved then.
         Or it leaves too little to train on before it.
     """
     with supervise.alone(settings.home):
-        return _replay(settings, start, end, bots, progress)
+        return _replay(settings, start, end, bots, progress, note)
 
 
 def _replay(
-    settings: Settings, start: date, end: date, bots: Sequence[str], progress: Progress
+    settings: Settings,
+    start: date,
+    end: date,
+    bots: Sequence[str],
+    progress: Progress,
+    note: Callable[[str], None],
 ) -> Run:
     began = perf_counter()
-    feed = feeds.create(settings)
-    days, chosen = _days(feed.panel(), start, end), {name: find(name) for name in bots} or BOTS
+    feed, notes = feeds.create(settings), list[str]()
+
+    def tell(sentence: str) -> None:
+        notes.append(sentence)
+        note(sentence)
+
+    days = _days(feed.panel(), start, end)
+    chosen = _traded({name: find(name) for name in bots} or BOTS, feed, tell)
+    for sentence in warnings(feed, start, end):
+        tell(sentence)
     archived, latches = home.archive(settings)
     clock = VirtualClock(datetime.combine(start, time(), calendar.TIMETABLE).astimezone(UTC))
     until = datetime.combine(end, time(23, 59), calendar.TIMETABLE).astimezone(UTC)
     with ExitStack() as stack:
         desk = stack.enter_context(bound(open_desk(settings, clock, Env.REPLAY, feed)))
-        desk.bots = dict(chosen)
+        desk.bots = chosen
         app = _eager(settings)
         send = _sender(app)
         slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
+        slots = [slot for slot in slots if slot[0] in desk.asked]
         shelf = stack.enter_context(ahead.shelf(settings, slots))
         stack.enter_context(_trained_by(shelf))
-        arrivals = sorted(t for day in days for t in (calendar.opens(day), calendar.closes(day)))[
-            1:
-        ]
+        arrivals = _arrivals(feed, days)
         first, whole = arrivals[0], (arrivals[-1] - arrivals[0]).total_seconds() or 1.0
 
         def told(task: str, kwargs: Mapping[str, Any]) -> None:
@@ -101,13 +126,13 @@ def _replay(
         table = {n: e for n, e in app.conf.beat_schedule.items() if e["task"] not in live}
         with _kept(desk, latches):
             progress(0.0, f"training on what is known before {start}")
-            _train(send, start)
+            _train(send, start, chosen, tell)
             send("safety.roll", {})
             runs = session.play(table, clock, until, told, arrivals, on_data)
         send("upkeep.checkpoint", {})
         send("upkeep.backup", {})
     seconds = perf_counter() - began
-    return Run(start, end, len(days), dict(runs), seconds, str(archived or ""))
+    return Run(start, end, len(days), dict(runs), seconds, str(archived or ""), tuple(notes))
 
 
 @contextmanager
@@ -120,15 +145,64 @@ def _kept(desk: Desk, latches: Sequence[Switch]) -> Iterator[None]:
             switches.throw(desk.store, latch)
 
 
-def _train(send: Callable[[str, Mapping[str, Any]], None], start: date) -> None:
-    """Train every model on what is known before the first day."""
+def _train(
+    send: Callable[[str, Mapping[str, Any]], Any],
+    start: date,
+    bots: Mapping[str, Bot],
+    tell: Callable[[str], None],
+) -> None:
+    """Train every model that a bot asks on what is known before the first day.
+
+    One that cannot be trained is told, and its bots hold. Refused is a window before which there is
+    too little for every one of them.
+    """
+    little, trained = list[str](), False
     for model in CATALOG:
-        try:
-            send("learning.train", {"model": model})
-        except InsufficientData as error:
-            raise Refused(
-                f"there is too little before {start} to train {model}: {error}"
-            ) from error
+        if not any(model in bot.models for bot in bots.values()):
+            continue
+        came = send("learning.train", {"model": model})
+        trained |= came["ruling"] not in (TOO_LITTLE, UNAVAILABLE)
+        if came["ruling"] == TOO_LITTLE:
+            little.append(f"to train {model}: {came['reason']}")
+        elif came["ruling"] == UNAVAILABLE:
+            tell(came["reason"])
+    if little and not trained:
+        raise Refused(f"there is too little before {start} {little[0]}")
+    for reason in little:
+        tell(f"too little is known {reason}")
+
+
+def _traded(bots: Mapping[str, Bot], feed: Feed, tell: Callable[[str], None]) -> dict[str, Bot]:
+    """Return the bots that the feed has prices for, each with those of its symbols."""
+    there, kept = set(feed.symbols), dict[str, Bot]()
+    for name, bot in bots.items():
+        own = tuple(symbol for symbol in bot.symbols if symbol in there)
+        if not own:
+            tell(f"{bot.title} is left out: the feed has none of its {len(bot.symbols)} symbols")
+            continue
+        if len(own) < len(bot.symbols):
+            tell(
+                f"{bot.title} trades {len(own)} of its {len(bot.symbols)} symbols: no more are here"
+            )
+        kept[name] = bot if own == bot.symbols else bot.model_copy(update={"symbols": own})
+    if not kept:
+        raise Refused(
+            f"the feed has only {', '.join(feed.symbols)}, which none of the bots trades; import "
+            "bars of what they trade, or choose others with --bots"
+        )
+    return kept
+
+
+def _arrivals(feed: Feed, days: Sequence[date]) -> list[datetime]:
+    """Return when market data arrives: openings, closes, and the end of each bar between them.
+
+    Without the first opening: what closed before it was decided on the day before, or never.
+    """
+    found = {t for day in days for t in (calendar.opens(day), calendar.closes(day))}
+    if feed.within() is not None:
+        for day in days:
+            found.update(feed.moments(calendar.opens(day), calendar.closes(day)))
+    return sorted(found)[1:]
 
 
 def _days(panel: Panel, start: date, end: date) -> list[date]:
@@ -191,8 +265,8 @@ def _trained_by(shelf: ahead.Shelf) -> Iterator[None]:
         loop.elsewhere.reset(token)
 
 
-def _sender(app: Celery) -> Callable[[str, Mapping[str, Any]], None]:
-    def send(task: str, kwargs: Mapping[str, Any]) -> None:
-        app.tasks[task].apply(kwargs=dict(kwargs), throw=True)
+def _sender(app: Celery) -> Callable[[str, Mapping[str, Any]], Any]:
+    def send(task: str, kwargs: Mapping[str, Any]) -> Any:
+        return app.tasks[task].apply(kwargs=dict(kwargs), throw=True).result
 
     return send

@@ -193,6 +193,8 @@ def _chains(quoted: "Sequence[Day]") -> Any:
 
 
 def _checked(found: "Report", quoted: "Sequence[Day]") -> None:
+    from market.quality import KEPT
+
     rows = [
         (
             one.symbol,
@@ -218,7 +220,8 @@ def _checked(found: "Report", quoted: "Sequence[Day]") -> None:
     if found.clean:
         said = "Nothing had to be set aside, and no session is missing."
     else:
-        said = f"{total:,} bars were set aside, {found.sessions_missing:,} sessions are missing."
+        aside = total - sum(found.defects.get(defect, 0) for defect in KEPT)
+        said = f"{aside:,} bars were set aside, {found.sessions_missing:,} sessions are missing."
     render.show(render.spaced(said))
 
 

@@ -64,7 +64,7 @@ def replay(  # noqa: PLR0913 -- options
     from workers import history
 
     with render.progress("replay") as told:
-        run = history.replay(chosen, start, end, names, told)
+        run = history.replay(chosen, start, end, names, told, render.note)
         told(1.0, "summing up")
     command = f"omega replay --from {start} --to {end} --seed {chosen.seed}"
     command += f" --bots {','.join(names)}" if names else ""
@@ -72,6 +72,7 @@ def replay(  # noqa: PLR0913 -- options
     file = operate.write(summary, chosen, to)
     if json:
         extra = {"seconds": round(run.seconds, 3), "report": str(file), "archived": run.archived}
+        extra |= {"notes": run.notes}
         render.emit(summary.brief() | extra)
     else:
         session(summary, file)

@@ -5,8 +5,7 @@ from bisect import bisect_right
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
-from math import isfinite
-from typing import ClassVar, NamedTuple
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,8 +13,18 @@ from numpy.typing import NDArray
 from domain.errors import DataError
 from domain.market import Bar
 from market import calendar
+from market.feeds import sessions
+from market.feeds.sessions import Rows
 from market.panel import Panel
 from market.quality import Defect, Frequency, Quarantined
+
+if TYPE_CHECKING:
+    from hashlib import _Hash as Hash
+
+WHOLE = (Defect.GAP, Defect.DISAGREES)
+"""What is wrong with a session as a whole, and with no bar of it."""
+SILENT = (Defect.OFF_SESSION, Defect.STALE, *WHOLE)
+"""What does not say that a bar is missing."""
 
 
 class History(NamedTuple):
@@ -26,6 +35,9 @@ class History(NamedTuple):
     frequency: Frequency = "daily"
     interval: timedelta = timedelta(days=1)
     """Length of an intraday bar."""
+    within: Panel | None = None
+    """Bars within sessions, of `interval`, beside a daily panel; its series are those that are
+    printed within sessions too. None where there are none."""
 
 
 class Feed(ABC):
@@ -64,8 +76,46 @@ class Feed(ABC):
         return self.load()
 
     def panel(self) -> Panel:
-        """Return the whole clean history. `Panel.times` are closes, UTC."""
+        """Return the whole clean history. `Panel.times` are closes, UTC.
+
+        Daily wherever there are daily bars: features, labels and horizons count its bars.
+        """
         return self._history.panel
+
+    def within(self) -> Panel | None:
+        """Return the bars within sessions that stand beside the daily ones; None without them."""
+        return self._history.within
+
+    @property
+    def interval(self) -> timedelta:
+        """Return how long an intraday bar lasts; a day where there are none."""
+        return self._history.interval
+
+    def scans(self, symbol: str) -> bool:
+        """Return whether a symbol has bars within sessions beside its daily ones."""
+        within = self.within()
+        return within is not None and symbol in within.symbols
+
+    def newest(self, asof: datetime) -> datetime:
+        """Return the close of the newest bar of any symbol by `asof`, within a session or daily.
+
+        Raises `DataError` before the first.
+        """
+        place = int(np.searchsorted(self._moments, _second(asof), side="right"))
+        if not place:
+            raise DataError(f"no bar had closed by {asof}; the history starts later")
+        return datetime.fromtimestamp(int(self._moments[place - 1]), UTC)
+
+    def moments(self, after: datetime, until: datetime) -> list[datetime]:
+        """Return when bars of any symbol closed, later than `after` and by `until`, rising."""
+        ends = [_second(after), _second(until)]
+        start, stop = np.searchsorted(self._moments, ends, side="right").tolist()
+        return [datetime.fromtimestamp(s, UTC) for s in self._moments[start:stop].tolist()]
+
+    @cached_property
+    def _moments(self) -> NDArray[np.int64]:
+        own, within = sessions.seconds(self.panel().times), self.within()
+        return own if within is None else np.union1d(own, sessions.seconds(within.times))
 
     def quarantined(self) -> tuple[Quarantined, ...]:
         """Return what was set aside, with its reasons."""
@@ -82,30 +132,21 @@ class Feed(ABC):
         return self.panel().symbols
 
     def data_hash(self) -> str:
-        """Return the first 12 hex digits of the SHA-256 of every number in the panel."""
+        """Return the first 12 hex digits of the SHA-256 of every number in the panels."""
         return self._hash
 
     @cached_property
     def _hash(self) -> str:
-        panel = self.panel()
-        content = sha256(
-            "\n".join((self.frequency, *panel.symbols, *sorted(panel.series))).encode()
-        )
-        content.update(panel.times.astype("datetime64[s]").astype("<i8").tobytes())
-        for values in (panel.open, panel.high, panel.low, panel.close, panel.volume):
-            content.update(np.ascontiguousarray(values, "<f8").tobytes())
-        for name in sorted(panel.series):
-            content.update(np.ascontiguousarray(panel.series[name], "<f8").tobytes())
+        content, within = sha256(), self.within()
+        _digest(content, self.frequency, self.panel())
+        if within is not None:
+            _digest(content, f"{self.interval.total_seconds():g}", within)
         return content.hexdigest()[:12]
 
     @cached_property
-    def _rows(self) -> dict[str, tuple[NDArray[np.intp], NDArray[np.int64]]]:
-        """Per symbol: the rows that have a close, and their times in seconds since 1970."""
-        panel = self.panel()
-        seconds = panel.times.astype("datetime64[s]").astype(np.int64)
-        known = [np.flatnonzero(np.isfinite(column)) for column in panel.close.T]
-        pairs = [(rows, seconds[rows]) for rows in known]
-        return dict(zip(panel.symbols, pairs, strict=True))
+    def _rows(self) -> dict[str, Rows]:
+        """Per symbol: when it has a close, and in which row of which panel."""
+        return {s: sessions.rows(s, self.panel(), self.within()) for s in self.symbols}
 
     def _column(self, symbol: str) -> int:
         try:
@@ -118,22 +159,26 @@ class Feed(ABC):
     def bar(self, symbol: str, asof: datetime) -> Bar | None:
         """Return the newest bar of a symbol that had closed by `asof`; None before its first.
 
+        While a session is on it is the last bar within it, where the symbol has such bars.
         Raises `DataError` for a symbol that the feed does not have.
         """
-        panel, column = self.panel(), self._column(symbol)
-        rows, seconds = self._rows[symbol]
-        known = int(np.searchsorted(seconds, int(_aware(asof).timestamp() // 1), side="right"))
+        self._column(symbol)
+        rows = self._rows[symbol]
+        known = int(np.searchsorted(rows.seconds, _second(asof), side="right"))
         if not known:
             return None
-        row = int(rows[known - 1])
-        return Bar(
-            symbol=symbol,
-            at=datetime.fromtimestamp(int(seconds[known - 1]), UTC),
-            open=_known(panel.open[row, column]),
-            high=_known(panel.high[row, column]),
-            low=_known(panel.low[row, column]),
-            close=float(panel.close[row, column]),
-        )
+        return sessions.bar(symbol, self.panel(), self.within(), rows, known - 1)
+
+    def entry(self, symbol: str, placed: datetime, now: datetime) -> tuple[datetime, float] | None:
+        """Return when and where an order for a symbol that scans meets the market, by `now`.
+
+        At the open of the first bar within a session that begins when it was placed or later. None
+        while there is none, and for a symbol that has only daily bars.
+        """
+        within = self.within()
+        if within is None or not self.scans(symbol):
+            return None
+        return sessions.entry(symbol, within, self.interval, _aware(placed), _aware(now))
 
     def opening(self, symbol: str, session_open: datetime) -> float | None:
         """Return where a symbol opened in the session that starts at `session_open`.
@@ -150,6 +195,9 @@ class Feed(ABC):
         session = calendar.session_of(session_open)
         if session is None or calendar.opens(session) != session_open:
             raise DataError(f"no session of {calendar.EXCHANGE} opens at {session_open}")
+        first = self.entry(symbol, session_open, session_open)
+        if first is not None and first[0] == session_open:
+            return first[1]
         close = calendar.closes(session)
         if self.frequency == "intraday":
             close = min(close, session_open + self._history.interval)
@@ -157,25 +205,51 @@ class Feed(ABC):
         row = int(np.searchsorted(panel.times, stamp))
         if row == len(panel) or panel.times[row] != stamp:
             return None
-        return _known(panel.open[row, column])
+        return sessions.number(panel.open[row, column])
 
     def issues(self, symbol: str, asof: datetime) -> tuple[str, ...]:
         """Return what is wrong with this symbol's bars since its newest good one, as codes.
 
         Only bars that should have closed by `asof` speak, so a replay knows what the day knew. Bars
-        of hours in which the exchange is closed are no news.
+        of hours in which the exchange is closed are no news. What is wrong with a whole session, a
+        gap before it or two closes that disagree, speaks until the next one has ended. A symbol
+        that scans is STALE without the daily bar of the last session: what its features are then
+        made of is older than they say.
         """
-        newest = self.bar(symbol, asof)
+        newest, ended = self.bar(symbol, asof), calendar.due(_aware(asof))
         moments, defects = self._bad.get(symbol, ([], []))
         start = bisect_right(moments, newest.at) if newest else 0
-        return tuple(sorted(set(defects[start : bisect_right(moments, _aware(asof))])))
+        found = set(defects[start : bisect_right(moments, asof)])
+        found |= {defect for at, defect in self._odd.get(symbol, ()) if at == ended}
+        if self.scans(symbol) and ended is not None and not self._daily(symbol, ended):
+            found.add(Defect.STALE.value)
+        return tuple(sorted(found))
+
+    def _daily(self, symbol: str, close: datetime) -> bool:
+        """Return whether a symbol has the daily bar of a session's close."""
+        rows, second = self._rows[symbol], _second(close)
+        place = int(np.searchsorted(rows.seconds, second))
+        return (
+            place < len(rows.seconds)
+            and int(rows.seconds[place]) == second
+            and int(rows.daily[place]) != sessions.NONE
+        )
+
+    @cached_property
+    def _odd(self) -> dict[str, list[tuple[datetime, str]]]:
+        """Per symbol: closes of sessions with which something is wrong as a whole, and what."""
+        found: dict[str, list[tuple[datetime, str]]] = {}
+        for entry in self.quarantined():
+            if entry.at is not None and entry.defect in WHOLE:
+                found.setdefault(entry.symbol, []).append((entry.at, entry.defect.value))
+        return found
 
     @cached_property
     def _bad(self) -> dict[str, tuple[list[datetime], list[str]]]:
         """Per symbol: when its quarantined bars closed, rising, and what is wrong with each."""
         found: dict[str, list[tuple[datetime, str]]] = {}
         for entry in self.quarantined():
-            if entry.at is not None and entry.defect not in (Defect.OFF_SESSION, Defect.STALE):
+            if entry.at is not None and entry.defect not in SILENT:
                 found.setdefault(entry.symbol, []).append((entry.at, entry.defect.value))
         split = {symbol: list(zip(*sorted(bars), strict=True)) for symbol, bars in found.items()}
         return {symbol: (list(at), list(defects)) for symbol, (at, defects) in split.items()}
@@ -187,5 +261,14 @@ def _aware(moment: datetime) -> datetime:
     return moment
 
 
-def _known(value: np.float64) -> float | None:
-    return float(value) if isfinite(value) else None
+def _second(moment: datetime) -> int:
+    return int(_aware(moment).timestamp() // 1)
+
+
+def _digest(content: "Hash", kind: str, panel: Panel) -> None:
+    content.update("\n".join((kind, *panel.symbols, *sorted(panel.series))).encode())
+    content.update(panel.times.astype("datetime64[s]").astype("<i8").tobytes())
+    for values in (panel.open, panel.high, panel.low, panel.close, panel.volume):
+        content.update(np.ascontiguousarray(values, "<f8").tobytes())
+    for name in sorted(panel.series):
+        content.update(np.ascontiguousarray(panel.series[name], "<f8").tobytes())

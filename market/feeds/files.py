@@ -1,5 +1,9 @@
 """Bars out of your own files: CSV, CSV.gz or Parquet, one file or a folder of them.
 
+A folder may hold daily bars and bars within sessions, of the same symbols or of others: what is
+learned counts sessions, what is traded sees the bars within them. A symbol beside daily ones that
+has only bars within sessions gets the daily bars that these add up to.
+
 A daily file has a column ``date``, an intraday one a column ``timestamp``: the *start* of each bar,
 in a zone that the timestamp states itself or that is stated for the file. Columns ``close`` and,
 where known, ``open``, ``high``, ``low``, ``volume``, in any case and order; others are ignored. The
@@ -28,7 +32,7 @@ import numpy as np
 from domain.errors import ForeignFile, SettingsError
 from market import chain as quotes
 from market.chain import Chain
-from market.feeds import chains, join, manifest
+from market.feeds import chains, join, manifest, sessions
 from market.feeds.base import Feed, History
 from market.quality import PRICES, Defect, Frequency, Kind, Quarantined, clean
 
@@ -169,10 +173,16 @@ class Files(Feed):
     @property
     def real(self) -> tuple[str, ...]:
         series = ", ".join(x for x in self.panel().series if x not in self.origins) or "none"
+        within = self.within()
+        beside = ""
+        if within is not None:
+            minutes = self.interval // timedelta(minutes=1)
+            beside = f", and bars of {minutes} min of {', '.join(within.symbols)}"
         return (
-            f"Prices of {', '.join(self.symbols)} and series ({series}), {self.frequency}, "
+            f"Prices of {', '.join(self.symbols)} and series ({series}), {self.frequency}{beside}, "
             f"as found in {self.path.name}; whether they are real is for whoever made the files.",
             *self._whose(),
+            *sessions.told(self.within(), self.quarantined()),
         )
 
     def _whose(self) -> Iterable[str]:
@@ -204,6 +214,7 @@ class Files(Feed):
         return (
             f"Option prices: {quoted}; they are simulated "
             "(Black-76, SPX+VIX term structure, skew).",
+            *sessions.assumed(self.within()),
         )
 
     @property
@@ -251,24 +262,40 @@ class Files(Feed):
             raise ForeignFile(f"{self.path}: {doubt}")
         self._origins = {part.symbol: part.vendor for part in parts if part.vendor}
         frequency, interval = _one_axis(self.path, [p for p in parts if p.symbol not in SERIES])
-        prices: dict[str, pd.DataFrame] = {}
-        series: dict[str, join.Levels] = {}
+        prices: dict[Frequency, dict[str, pd.DataFrame]] = {"daily": {}, "intraday": {}}
+        series: dict[Frequency, dict[str, join.Levels]] = {"daily": {}, "intraday": {}}
         quarantined = list(foreign)
-        for symbol in sorted({part.symbol for part in parts}, key=order):
-            own = [part for part in parts if part.symbol == symbol]
+        for symbol, kind in sorted(
+            {(part.symbol, part.frequency) for part in parts},
+            key=lambda each: (order(each[0]), each[1]),
+        ):
+            own = [part for part in parts if (part.symbol, part.frequency) == (symbol, kind)]
             frame, bad = merged(own, self.asof)
             quarantined += bad
             if frame.empty:
                 continue
             if symbol in SERIES:
-                first = own[0]
-                series[symbol] = join.Levels(frame, first.frequency, first.interval, first.after)
+                series[kind][symbol] = join.Levels(frame, kind, own[0].interval, own[0].after)
             else:
-                prices[symbol] = frame
-        if not prices:
+                prices[kind][symbol] = frame
+        levels = series["intraday"] | series["daily"]
+        length = timedelta(seconds=interval)
+        if not (prices["daily"] or prices["intraday"]):
             raise ForeignFile(f"{self.path}: nothing usable in it. {summary(quarantined)}")
-        panel = join.union(prices, series)
-        return History(panel, tuple(quarantined), frequency, timedelta(seconds=interval))
+        if not (prices["daily"] and prices["intraday"]):
+            panel = join.union(prices[frequency], levels)
+            bad = tuple(sessions.gaps(panel)) if frequency == "daily" else ()
+            return History(panel, (*quarantined, *bad), frequency, length)
+        whole = {
+            symbol: sessions.whole(frame, interval)
+            for symbol, frame in prices["intraday"].items()
+            if symbol not in prices["daily"]
+        }
+        every = prices["daily"] | whole
+        panel = join.union({s: every[s] for s in sorted(every, key=order)}, levels)
+        within = join.union(prices["intraday"], series["intraday"])
+        odd = (*sessions.gaps(panel), *sessions.disagreements(panel, within))
+        return History(panel, (*quarantined, *odd), "daily", length, within)
 
     def _parts(self) -> tuple[list[Part], list[Quarantined]]:
         if not self.path.is_dir():
@@ -403,18 +430,20 @@ def merged(
 
 
 def _one_axis(path: Path, parts: Sequence[Part]) -> tuple[Frequency, int]:
-    """Return what all symbols have in common; series may differ, they are joined as of."""
-    kinds = {(part.frequency, part.interval): part.symbol for part in parts}
-    if not kinds:
+    """Return what the symbols' bars have in common: daily wherever some are, and one length within.
+
+    Series may differ, they are joined as of.
+    """
+    if not parts:
         raise ForeignFile(f"{path}: only series in it (VIX and the like), no symbol with prices")
-    if len(kinds) > 1:
-        shown = ", ".join(
-            f"{symbol} {'daily' if not seconds else f'{seconds // 60} min'}"
-            for (_, seconds), symbol in kinds.items()
+    lengths = {part.interval: part.symbol for part in parts if part.frequency == "intraday"}
+    if len(lengths) > 1:
+        shown = ", ".join(f"{symbol} {n // 60} min" for n, symbol in lengths.items())
+        raise ForeignFile(
+            f"{path}: bars of different lengths within sessions ({shown}); one folder, one length"
         )
-        raise ForeignFile(f"{path}: bars of different lengths ({shown}); one folder, one length")
-    [(frequency, interval)] = kinds
-    return frequency, interval
+    daily = any(part.frequency == "daily" for part in parts)
+    return "daily" if daily else "intraday", next(iter(lengths), 0)
 
 
 def read(file: Path, timezone: str | None = None, collar: float | None = None) -> tuple[Part, ...]:

@@ -89,8 +89,8 @@ def take(
     ForeignFile
         Nothing usable is in it; the message says what was expected.
     Refused
-        The source is the home itself, or the home would hold bars of different lengths, one series
-        of two makers, or two chains of one symbol and moment.
+        The source is the home itself, or the home would hold bars within sessions of two lengths,
+        one series of two makers, or two chains of one symbol and moment.
     """
     folder = folder_of(settings)
     sources = _outside(folder, [source] if isinstance(source, Path) else list(source))
@@ -114,7 +114,8 @@ def take(
         shown = ", ".join(str(path) for path in sources)
         reasons = files.summary(refused) or files.EXPECTED
         raise ForeignFile(f"{shown}: nothing usable in it. {reasons}")
-    after = _agreed(folder, before, before.put(*taken.values()))
+    after = before.put(*taken.values())
+    _agreed(folder, before, after, {entry.name: file for file, entry in taken.items()})
     known = {entry.name: entry.sha256 for entry in before.entries}
     if not dry_run:
         for file, entry in taken.items():
@@ -280,19 +281,24 @@ def _entry(
     )
 
 
-def _agreed(folder: Path, before: Manifest, merged: Manifest) -> Manifest:
-    """Return the manifest of all that the home would hold; `Refused` unless that goes together."""
-    _one_frequency(folder, merged)
+def _agreed(folder: Path, before: Manifest, merged: Manifest, taken: dict[str, Path]) -> None:
+    """Refuse what the home would hold unless it goes together."""
+    _one_length(folder, merged, taken)
     _one_maker(before, merged)
     _one_chain(folder, merged)
-    return merged
 
 
-def _one_frequency(folder: Path, merged: Manifest) -> None:
+def _one_length(folder: Path, merged: Manifest, taken: dict[str, Path]) -> None:
+    """Refuse bars within sessions of two lengths; daily ones may stand beside those of one."""
     bars = (entry for entry in merged.entries if entry.kind == "bars")
-    held = {entry.frequency: entry.name for entry in bars if set(entry.symbols) - set(files.SERIES)}
-    if len(held) > 1:
-        shown = " and ".join(f"{kind} bars ({name})" for kind, name in sorted(held.items()))
+    within = [entry for entry in bars if entry.frequency == "intraday"]
+    lengths: dict[int, str] = {}
+    for entry in within if len(within) > 1 else ():
+        for part in files.read(taken.get(entry.name, folder / entry.name), entry.timezone):
+            if part.symbol not in files.SERIES:
+                lengths.setdefault(part.interval, entry.name)
+    if len(lengths) > 1:
+        shown = " and ".join(f"bars of {n // 60} min ({name})" for n, name in lengths.items())
         raise Refused(f"{folder} would hold {shown}; give one of them a home of its own")
 
 

@@ -2,10 +2,12 @@
 
 from domain.decision import Draft, Effect, Proposal, Reason, Verdict
 from domain.errors import OmegaError
+from market import calendar
 from models import ensemble, orion
 from orchestrator.layers.base import layer, veto
 from risk import sizing as rules
 from trading.strategies import catalog as strategies
+from trading.structures.base import value
 
 WIN = ("wisdom",)
 """Whose payoffs go with the probability that a premium trade is sized by."""
@@ -44,8 +46,10 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     """Return what a winner brings and a loser costs, in units of the proposal's risk.
 
     Both are means that training measured over all of history, after costs, with the bot's own
-    exits. A credit spread, of which nothing was measured, brings what it can bring at most, and
-    counts a loser as a total loss. Where a view chose among structures, its own odds say both.
+    exits. They are of whole sessions: once one has begun, a winner brings the less the more of the
+    credit has gone with the time. A credit spread, of which nothing was measured, brings what it
+    can bring at most, and counts a loser as a total loss. Where a view chose among structures, its
+    own odds say both.
     """
     judge = strategies.find(draft.context.bot.strategy).judge
     if judge == "view":
@@ -66,7 +70,17 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     if not measured:
         raise OmegaError("no model says what a winner brings and a loser costs")
     n = len(measured)
-    return sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
+    gain, loss = sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
+    return gain * _kept(draft, proposal), loss
+
+
+def _kept(draft: Draft, proposal: Proposal) -> float:
+    """Return which share of the credit of all its sessions is left to earn, 0 to 1."""
+    context = draft.context
+    if not proposal.legs or context.surface is None or not calendar.begun(context.bar):
+        return 1.0
+    whole = -value(proposal.legs, context.surface, proposal.horizon)
+    return min(1.0, max(0.0, proposal.entry / whole)) if whole > 0 else 0.0
 
 
 def _reward(proposal: Proposal) -> float:

@@ -30,6 +30,9 @@ class Quote(Value):
         it: a stop or a target that was reached inside the bar. None to price it.
     horizon
         Sessions that its options have left; None for the whole of the proposal's.
+    next_bar
+        It is the open of a bar that began when the one that was decided on had ended: the same
+        moment, and yet the first price after it.
     settled
         Its options expired into cash at `level`: nothing is traded, so nothing is charged.
     """
@@ -40,6 +43,7 @@ class Quote(Value):
     surface: Surface | None = None
     level: Points | None = None
     horizon: float | None = None
+    next_bar: bool = False
     settled: bool = False
 
     @classmethod
@@ -87,7 +91,7 @@ def check(order: Order, quote: Quote) -> float:
         raise Refused(f"{order.id} trades {order.symbol}, the quote is of {quote.symbol}")
     if quote.at < order.placed_at:
         raise Refused(f"{order.id} was placed after {quote.at:%Y-%m-%d %H:%M}; quote a later bar")
-    if order.intent is Intent.OPEN and quote.at == order.placed_at:
+    if order.intent is Intent.OPEN and quote.at == order.placed_at and not quote.next_bar:
         raise Refused(f"{order.id} was decided on this very bar; quote the next open")
     if quote.price is None or quote.price <= 0:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from domain.decision import Context, Proposal
 from domain.errors import DataError, FeatureMismatch, SettingsError
+from market import calendar
 from trading.structures import catalog as structures
 
 
@@ -40,4 +41,5 @@ def propose(
     if distance is not None:
         bot = bot.model_copy(update={"distance": distance})
     vix = context.features["vix"]
-    return structures.propose(name, bot, context.surface, bot.horizon, vix, context.costs)
+    left = calendar.left(context.bar, calendar.ahead(context.bar, bot.horizon))
+    return structures.propose(name, bot, context.surface, bot.horizon, vix, context.costs, left)

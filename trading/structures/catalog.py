@@ -48,7 +48,13 @@ def legs(
 
 
 def propose(
-    name: str, bot: Bot, surface: Surface, horizon: int, vix: float, costs: Costs
+    name: str,
+    bot: Bot,
+    surface: Surface,
+    horizon: int,
+    vix: float,
+    costs: Costs,
+    left: float | None = None,
 ) -> Proposal:
     """Return one unit of a structure for a bot, priced at mid on a surface.
 
@@ -65,6 +71,10 @@ def propose(
         Charged twice, in and out, and both times at today's spot. `max_loss` and `max_gain` are
         what remains at the worst and the best spot at expiry after them; `max_gain` is None where
         it has no bound.
+    left
+        Sessions until it expires where one of them has begun; None for all of `horizon`. The
+        strikes keep the distance of the whole horizon, for which survival was learned, and the
+        price is of what time is left.
 
     Raises
     ------
@@ -84,7 +94,7 @@ def propose(
         raise SettingsError(f"{name} over {horizon} sessions; the horizon must be at least 1")
     move = implied_move(surface.spot, vix, horizon)
     chosen = place(shape, surface.spot, move, distance, wing, bot.strike_step)
-    entry = -value(chosen, surface, horizon)
+    entry = -value(chosen, surface, horizon if left is None else left)
     worst, best = extremes(chosen)
     both_ways = 2 * option_costs(len(chosen), surface.spot, costs)
     return Proposal(
