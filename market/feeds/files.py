@@ -18,6 +18,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -214,8 +215,16 @@ class Files(Feed):
 
     @property
     def quoted(self) -> tuple[chains.Day, ...]:
-        """Return every imported option chain, by symbol and time."""
-        return self._chains.days if self._chains else ()
+        """Return every imported option chain that can be trusted, by symbol and time."""
+        self.panel()
+        return self._seen.days if self._seen else ()
+
+    def data_hash(self) -> str:
+        """Return 12 hex digits of every number in the panel and of every option chain."""
+        plain = super().data_hash()
+        if not self.quoted or self._seen is None:
+            return plain
+        return sha256(f"{plain}\n{self._seen.fingerprint()}".encode()).hexdigest()[:12]
 
     def chain(self, symbol: str, asof: datetime, sessions: int = chains.OLDEST) -> Chain | None:
         """Return the newest option chain of a symbol that may be seen at `asof`.
@@ -228,7 +237,8 @@ class Files(Feed):
         IntegrityError
             Its file is not what was imported.
         """
-        return self._chains.chain(symbol, asof, sessions) if self._chains else None
+        self.panel()
+        return self._seen.chain(symbol, asof, sessions) if self._seen else None
 
     @cached_property
     def _imported(self) -> manifest.Manifest | None:
@@ -238,37 +248,57 @@ class Files(Feed):
             manifest.verify(self.path, imported)
         return imported
 
-    @cached_property
-    def _chains(self) -> chains.Chains | None:
-        if self._imported is None or not chains.held(self._imported.entries):
-            return None
-        return chains.Chains(self.path, self._imported, self.asof)
-
     def load(self) -> History:
         parts, foreign = self._parts()
-        parts += self._measured(parts)
+        frequency, interval = _one_axis(self.path, [p for p in parts if p.symbol not in SERIES])
+        frames, quarantined = self._merged([p for p in parts if p.symbol not in SERIES])
+        quarantined = [*foreign, *quarantined]
+        if not frames:
+            raise ForeignFile(f"{self.path}: nothing usable in it. {summary(quarantined)}")
+        self._seen, doubtful = self._trusted(frames)
+        parts = [part for part in parts if part.symbol in SERIES]
+        parts += [] if self._seen is None else _measured(self._seen, next(iter(frames)))
         if doubt := mixed((part.symbol, part.vendor, part.file) for part in parts):
             raise ForeignFile(f"{self.path}: {doubt}")
         self._origins = {part.symbol: part.vendor for part in parts if part.vendor}
-        frequency, interval = _one_axis(self.path, [p for p in parts if p.symbol not in SERIES])
-        prices: dict[str, pd.DataFrame] = {}
-        series: dict[str, join.Levels] = {}
-        quarantined = list(foreign)
-        for symbol in sorted({part.symbol for part in parts}, key=order):
-            own = [part for part in parts if part.symbol == symbol]
-            frame, bad = merged(own, self.asof)
-            quarantined += bad
-            if frame.empty:
-                continue
-            if symbol in SERIES:
-                first = own[0]
-                series[symbol] = join.Levels(frame, first.frequency, first.interval, first.after)
-            else:
-                prices[symbol] = frame
-        if not prices:
-            raise ForeignFile(f"{self.path}: nothing usable in it. {summary(quarantined)}")
-        panel = join.union(prices, series)
+        levels, bad = self._merged(parts)
+        makes = {part.symbol: part for part in parts}
+        series = {
+            name: join.Levels(frame, makes[name].frequency, makes[name].interval, makes[name].after)
+            for name, frame in levels.items()
+        }
+        panel = join.union(frames, series)
+        quarantined += [*bad, *doubtful]
         return History(panel, tuple(quarantined), frequency, timedelta(seconds=interval))
+
+    def _merged(self, parts: Sequence[Part]) -> tuple[dict[str, "pd.DataFrame"], list[Quarantined]]:
+        """Return the trusted rows of each symbol that has any, and what was set aside."""
+        frames: dict[str, pd.DataFrame] = {}
+        quarantined: list[Quarantined] = []
+        for symbol in sorted({part.symbol for part in parts}, key=order):
+            frame, bad = merged([part for part in parts if part.symbol == symbol], self.asof)
+            quarantined += bad
+            if not frame.empty:
+                frames[symbol] = frame
+        return frames, quarantined
+
+    def _trusted(
+        self, frames: dict[str, "pd.DataFrame"]
+    ) -> tuple[chains.Chains | None, list[Quarantined]]:
+        """Return the imported chains that agree with the bars of their symbol, and the others."""
+        if self._imported is None or not chains.held(self._imported.entries):
+            return None, []
+        every = chains.Chains.of(self.path, self._imported, self.asof)
+        bars = [day for day in every.days if day.symbol in frames]
+        doubts = [(day, chains.doubt(day, frames[day.symbol])) for day in bars]
+        doubtful = [
+            Quarantined(
+                symbol=f"{day.symbol} chain", defect=Defect.CONFLICT, detail=why, at=day.asof
+            )
+            for day, why in doubts
+            if why
+        ]
+        return every.without(day for day, why in doubts if why), doubtful
 
     def _parts(self) -> tuple[list[Part], list[Quarantined]]:
         if not self.path.is_dir():
@@ -292,15 +322,13 @@ class Files(Feed):
             raise ForeignFile(f"{self.path}: no usable file of bars in it. {summary(foreign)}")
         return parts, foreign
 
-    def _measured(self, parts: Sequence[Part]) -> list[Part]:
-        """Return what the chains of the first symbol say, as series."""
-        first = benchmark(part.symbol for part in parts)
-        if first is None or self._chains is None:
-            return []
-        return [
-            _part(name, list(levels), list(levels.values()))
-            for name, levels in self._chains.levels(first).items()
-        ]
+
+def _measured(seen: chains.Chains, first: str) -> list[Part]:
+    """Return what the chains of the first symbol say, as series."""
+    return [
+        _part(name, list(levels), list(levels.values()))
+        for name, levels in seen.levels(first).items()
+    ]
 
 
 def _part(name: str, days: list[np.datetime64], values: list[float]) -> Part:

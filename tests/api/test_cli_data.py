@@ -117,9 +117,10 @@ def test_two_models_of_gamma_are_refused_and_whose_is_there_can_be_seen(
 
 
 def chain_of(day: str, expiry: str) -> str:
+    spot = {"2018-01-02": 10, "2018-01-03": 11, "2018-01-04": 10.5}[day]
     rows = [
-        f"{day},10,{expiry},30,{strike},{right},1,2,0.2,{delta},0.1,50"
-        for strike, right, delta in ((9, "P", -0.2), (9, "C", 0.8), (11, "P", -0.8), (11, "C", 0.2))
+        f"{day},{spot},{expiry},30,{strike},{right},1,2,0.2,{delta},0.1,50"
+        for strike, right, delta in ((9, "P", -0.2), (9, "C", 0.8), (12, "P", -0.8), (12, "C", 0.2))
     ]
     header = "date,spot,expiry,dte,strike,cp,bid,ask,iv,delta,gamma,oi"
     return "\n".join((header, *rows)) + "\n"

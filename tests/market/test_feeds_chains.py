@@ -24,8 +24,9 @@ DAYS = [day.isoformat() for day in SESSIONS]
 BARS = "\n".join(("date,close", *(f"{day},{2700 + i}" for i, day in enumerate(DAYS)))) + "\n"
 
 
-def quoted(day: date, spot: float = 2700.0, wall: int = 2750) -> str:
+def quoted(day: date, spot: float | None = None, wall: int = 2750) -> str:
     """Return the rows of one end-of-day chain, most of whose calls are held at `wall`."""
+    spot = 2700.0 + SESSIONS.index(day) if spot is None else spot
     expiry = (calendar.ahead(calendar.closes(day), 21)).date()
     rows = []
     for strike in range(2550, 2860, 10):
@@ -127,7 +128,7 @@ def test_the_series_are_what_the_chain_measures(tmp_path: Path, settings: Settin
         "GEX_MAGNET_1": held.magnet_below,
         "GEX_MAGNET_2": 2710.0,
         "CHAIN_PUT_CALL_OI": held.put_call_oi,
-        "CHAIN_IV": pytest.approx(20.0),
+        "CHAIN_IV": pytest.approx(20.0, abs=0.01),
         "CHAIN_SKEW": month.skew,
     }
 
@@ -152,6 +153,7 @@ def test_a_snapshot_of_any_hour_is_seen_from_the_next_session(
     tmp_path: Path, settings: Settings, clock: str
 ) -> None:
     text = TABLE.replace("February 7, 2023 at 3:34 PM EST", f"November 20, 2018 at {clock}")
+    text = text.replace("Last: 4164", "Last: 2701")
     file = tmp_path / "spx_quotedata.csv"
     file.write_text(text.replace("230217", "181219"))
     intake.take([bars(tmp_path), file], settings)
@@ -161,7 +163,7 @@ def test_a_snapshot_of_any_hour_is_seen_from_the_next_session(
     assert feed.chain("SPX", first - timedelta(seconds=1)) is None
     seen = feed.chain("SPX", first)
     assert seen is not None
-    assert (seen.spot, seen.asof.date()) == (4164.0, SESSIONS[1])
+    assert (seen.spot, seen.asof.date()) == (2701.0, SESSIONS[1])
     assert np.flatnonzero(np.isfinite(feed.panel().series["CHAIN_NET"])).tolist() == [2]
 
 
@@ -328,6 +330,55 @@ def test_of_two_snapshots_of_a_session_the_later_speaks(tmp_path: Path, settings
     assert late.spot == 4164
     known = feed.panel().series["CHAIN_NET"][2]
     assert known == gex.measure(late).net
+
+
+@pytest.mark.parametrize(("spot", "trusted"), [(2701.0, True), (2706.0, True), (2707.0, False)])
+def test_a_chain_whose_spot_is_not_the_close_of_its_day_is_set_aside(
+    tmp_path: Path, settings: Settings, spot: float, trusted: bool
+) -> None:
+    """A chain under the date of the day before it would let a decision see a day ahead."""
+    file = tmp_path / "spx_chain.csv"
+    file.write_text(eod(quoted(SESSIONS[1], spot)))
+    intake.take([bars(tmp_path), file], settings)
+    feed = feed_of(settings)
+    assert bool(feed.quoted) == trusted
+    assert (feed.chain("SPX", at(SESSIONS[2])) is not None) == trusted
+    assert ("GEX_FLIP" in feed.panel().series) == trusted
+    said = [(entry.symbol, entry.defect, entry.at) for entry in feed.quarantined()]
+    assert said == ([] if trusted else [("SPX chain", Defect.CONFLICT, at(SESSIONS[1]))])
+    assert feed.issues("SPX", at(SESSIONS[1])) == ()  # the bars are as good as they were
+
+
+@pytest.mark.parametrize(
+    ("spot", "bars_known", "trusted"),
+    [(2650, True, True), (2644, True, False), (2757, True, False), (2757, False, True)],
+)
+def test_a_chain_of_noon_must_lie_within_the_day(
+    tmp_path: Path, settings: Settings, spot: int, bars_known: bool, trusted: bool
+) -> None:
+    day = "November 20, 2018 at 11:55 AM EST"
+    text = TABLE.replace("February 7, 2023 at 3:34 PM EST", day).replace("4164", str(spot))
+    (tmp_path / "quotes.csv").write_text(text.replace("230217", "181219"))
+    file = bars(tmp_path)
+    if bars_known:
+        rows = [f"{day},2700,2750,2650,{2700 + i}" for i, day in enumerate(DAYS)]
+        file.write_text("\n".join(("date,open,high,low,close", *rows)))
+    intake.take([file, tmp_path / "quotes.csv"], settings)
+    assert bool(feed_of(settings).quoted) == trusted
+
+
+def test_what_is_quoted_is_part_of_what_the_data_is(tmp_path: Path, settings: Settings) -> None:
+    intake.take([bars(tmp_path), source(tmp_path, SESSIONS[1:2])], settings)
+    before = feed_of(settings)
+    other = eod(quoted(SESSIONS[1], wall=2710)).replace(",10,12,", ",10,13,")
+    (tmp_path / "spx_chain.csv").write_text(other)
+    again = settings.model_copy(update={"home": tmp_path / "again"})
+    intake.take([bars(tmp_path), tmp_path / "spx_chain.csv"], again)
+    after = feed_of(again)
+    assert {name: x.tolist() for name, x in before.panel().rows(2, 3).series.items()} == {
+        name: x.tolist() for name, x in after.panel().rows(2, 3).series.items()
+    }
+    assert before.data_hash() != after.data_hash()
 
 
 def test_a_chain_of_tomorrow_is_refused(tmp_path: Path, settings: Settings) -> None:
