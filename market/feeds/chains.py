@@ -7,11 +7,12 @@ hash of its file; what is missing there, or is not what was written, is measured
 """
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from hashlib import sha256
 from math import isfinite
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from pydantic import AwareDatetime, ValidationError
@@ -23,6 +24,9 @@ from market import chain as quotes
 from market.chain import Chain
 from market.feeds import manifest
 from market.feeds.manifest import Entry, Manifest
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 DERIVED = "chains.json"
 METHOD = 1
@@ -45,6 +49,9 @@ MEASURED = "option chains"
 """What such a series says it was made from."""
 OLDEST = 5
 """Sessions for which a chain may be looked at, unless said otherwise: a week."""
+AGREED = 0.002
+"""Share of the level by which a chain's spot may differ from the bars. In 22 chains of SPX it is at
+most 0.0001; a quote table of SPY, taken after the close, was 0.001 off."""
 KEPT = 4
 """Chains kept in memory; a day of SPX takes 2 MB and 0.2 s."""
 
@@ -157,41 +164,54 @@ class Chains:
 
     Parameters
     ----------
-    asof
-        Moment the data is read for; later chains are left out. None: all of them.
+    files
+        The file of each chain, by symbol and time.
+    days
+        What each says.
     """
 
-    def __init__(self, folder: Path, imported: Manifest, asof: datetime | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        files: Mapping[tuple[str, datetime], Entry],
+        days: Iterable[Day],
+    ) -> None:
+        self._folder, self._files = folder, files
+        self.days = tuple(sorted(days, key=lambda day: (day.symbol, day.asof)))
+        self._read = lru_cache(KEPT)(self._reading)
+
+    @classmethod
+    def of(cls, folder: Path, imported: Manifest, asof: datetime | None = None) -> "Chains":
+        """Return all chains of a manifest, or those of no later than `asof`."""
         said = load(folder, imported)
-        self._files = {
-            (day.symbol, day.asof): entry
+        pairs = [
+            (entry, day)
             for entry in held(imported.entries)
             for day in said[entry.sha256]
             if asof is None or day.asof <= asof
-        }
-        self._folder = folder
-        self.days = tuple(
-            sorted(
-                (
-                    day
-                    for own in said.values()
-                    for day in own
-                    if (day.symbol, day.asof) in self._files
-                ),
-                key=lambda day: (day.symbol, day.asof),
-            )
-        )
-        self._read = lru_cache(KEPT)(self._reading)
+        ]
+        files = {(day.symbol, day.asof): entry for entry, day in pairs}
+        return cls(folder, files, [day for _, day in pairs])
+
+    def without(self, doubtful: Iterable[Day]) -> "Chains":
+        """Return the chains but for some of them."""
+        out = {(day.symbol, day.asof) for day in doubtful}
+        kept = [day for day in self.days if (day.symbol, day.asof) not in out]
+        return Chains(self._folder, self._files, kept)
+
+    def fingerprint(self) -> str:
+        """Return the hashes of the files that these chains are in, one a line."""
+        return "\n".join(sorted({self._files[day.symbol, day.asof].sha256 for day in self.days}))
 
     def levels(self, symbol: str) -> dict[str, dict[np.datetime64, float]]:
         """Return each series of a symbol, by session; of two chains in a session the later."""
         found: dict[str, dict[np.datetime64, float]] = {}
         newest = {
-            np.datetime64(_session(day), "D"): day for day in self.days if day.symbol == symbol
+            np.datetime64(session(day), "D"): day for day in self.days if day.symbol == symbol
         }
-        for session, day in newest.items():
+        for own, day in newest.items():
             for name, level in day.levels.items():
-                found.setdefault(name, {})[session] = level
+                found.setdefault(name, {})[own] = level
         return found
 
     def chain(self, symbol: str, asof: datetime, sessions: int = OLDEST) -> Chain | None:
@@ -214,16 +234,52 @@ class Chains:
         return found[0]
 
 
-def _session(day: Day) -> str:
-    session = calendar.session_of(day.asof)
-    if session is None:
+def session(day: Day) -> date:
+    """Return the session that a chain was quoted in. Raises `DataError` when it was in none."""
+    found = calendar.session_of(day.asof)
+    if found is None:
         raise DataError(f"the chain of {day.symbol} at {day.asof} is of no session")
-    return session.isoformat()
+    return found
+
+
+def doubt(day: Day, frame: "pd.DataFrame") -> str:
+    """Say why a chain cannot be of the session it says, or an empty text.
+
+    One that was labelled with another day would be seen too early or too late; one whose spot was
+    stale has gammas of another level; and bars that were adjusted do not fit its strikes. So its
+    spot must agree with the bars of its symbol: with the close, where it is of the close, else with
+    the range of the session, where that is known.
+    """
+    own = session(day)
+    times = frame["time"].to_numpy().astype("datetime64[s]")
+    opens, closes = (_stamp(at) for at in (calendar.opens(own), calendar.closes(own)))
+    first, last = np.searchsorted(times, opens, "right"), np.searchsorted(times, closes, "right")
+    bars = frame.iloc[first:last]
+    if _stamp(day.asof) == closes:
+        bars = bars[times[first:last] == closes]
+        low, high = bars["close"], bars["close"]
+    elif {"low", "high"} <= set(bars):
+        low, high = bars["low"], bars["high"]
+    else:
+        return ""
+    if bars.empty or not (low.notna().all() and high.notna().all()):
+        return ""
+    least, most = float(low.min()), float(high.max())
+    if least * (1 - AGREED) <= day.spot <= most * (1 + AGREED):
+        return ""
+    seen = f"{least:,.2f}" if least == most else f"{least:,.2f} to {most:,.2f}"
+    return (
+        f"a chain with a spot of {day.spot:,.2f} where the bars say {seen}: of another day, stale, "
+        "or the bars are adjusted"
+    )
+
+
+def _stamp(moment: datetime) -> np.datetime64:
+    return np.datetime64(int(moment.timestamp() // 1), "s")
 
 
 def _number(moment: datetime) -> int:
     """Return which session had opened last by a moment, counted from the calendar's first."""
     if moment.tzinfo is None:
         raise ValueError(f"{moment} has no time zone")
-    second = np.datetime64(int(moment.timestamp() // 1), "s")
-    return int(np.searchsorted(calendar.hours().opens, second, side="right"))
+    return int(np.searchsorted(calendar.hours().opens, _stamp(moment), side="right"))

@@ -22,6 +22,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
+from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -71,6 +72,7 @@ ALIASES = {"GSPC": "SPX", "INX": "SPX"}
 SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9.=_-]{0,15}")
 NOISE = re.compile(r"\d+(s|m|min|h|d)?|daily|history|intraday|ohlcv?")
 """Parts of a file's name that say something other than the symbol."""
+KINDS: tuple[Frequency, Frequency] = ("daily", "intraday")
 OFFSET = r"(?:Z|[+-]\d\d:?\d\d)$"
 MISSING = ["", "NA", "N/A", "NaN", "nan", "null", "None", "-"]
 LIMIT = 1 << 29
@@ -225,8 +227,16 @@ class Files(Feed):
 
     @property
     def quoted(self) -> tuple[chains.Day, ...]:
-        """Return every imported option chain, by symbol and time."""
-        return self._chains.days if self._chains else ()
+        """Return every imported option chain that can be trusted, by symbol and time."""
+        self.panel()
+        return self._seen.days if self._seen else ()
+
+    def data_hash(self) -> str:
+        """Return 12 hex digits of every number in the panel and of every option chain."""
+        plain = super().data_hash()
+        if not self.quoted or self._seen is None:
+            return plain
+        return sha256(f"{plain}\n{self._seen.fingerprint()}".encode()).hexdigest()[:12]
 
     def chain(self, symbol: str, asof: datetime, sessions: int = chains.OLDEST) -> Chain | None:
         """Return the newest option chain of a symbol that may be seen at `asof`.
@@ -239,7 +249,8 @@ class Files(Feed):
         IntegrityError
             Its file is not what was imported.
         """
-        return self._chains.chain(symbol, asof, sessions) if self._chains else None
+        self.panel()
+        return self._seen.chain(symbol, asof, sessions) if self._seen else None
 
     @cached_property
     def _imported(self) -> manifest.Manifest | None:
@@ -249,53 +260,74 @@ class Files(Feed):
             manifest.verify(self.path, imported)
         return imported
 
-    @cached_property
-    def _chains(self) -> chains.Chains | None:
-        if self._imported is None or not chains.held(self._imported.entries):
-            return None
-        return chains.Chains(self.path, self._imported, self.asof)
-
     def load(self) -> History:
         parts, foreign = self._parts()
-        parts += self._measured(parts)
+        priced = [part for part in parts if part.symbol not in SERIES]
+        frequency, interval = _one_axis(self.path, priced)
+        length, quarantined = timedelta(seconds=interval), list(foreign)
+        daily, intraday = (self._merged(priced, kind, quarantined) for kind in KINDS)
+        if not (daily or intraday):
+            raise ForeignFile(f"{self.path}: nothing usable in it. {summary(quarantined)}")
+        self._seen, doubtful = self._trusted(intraday | daily)
+        parts = [part for part in parts if part.symbol in SERIES]
+        first = min(intraday | daily, key=order)
+        parts += [] if self._seen is None else _measured(self._seen, first)
         if doubt := mixed((part.symbol, part.vendor, part.file) for part in parts):
             raise ForeignFile(f"{self.path}: {doubt}")
         self._origins = {part.symbol: part.vendor for part in parts if part.vendor}
-        frequency, interval = _one_axis(self.path, [p for p in parts if p.symbol not in SERIES])
-        prices: dict[Frequency, dict[str, pd.DataFrame]] = {"daily": {}, "intraday": {}}
-        series: dict[Frequency, dict[str, join.Levels]] = {"daily": {}, "intraday": {}}
-        quarantined = list(foreign)
-        for symbol, kind in sorted(
-            {(part.symbol, part.frequency) for part in parts},
-            key=lambda each: (order(each[0]), each[1]),
-        ):
-            own = [part for part in parts if (part.symbol, part.frequency) == (symbol, kind)]
-            frame, bad = merged(own, self.asof)
-            quarantined += bad
-            if frame.empty:
-                continue
-            if symbol in SERIES:
-                series[kind][symbol] = join.Levels(frame, kind, own[0].interval, own[0].after)
-            else:
-                prices[kind][symbol] = frame
-        levels = series["intraday"] | series["daily"]
-        length = timedelta(seconds=interval)
-        if not (prices["daily"] or prices["intraday"]):
-            raise ForeignFile(f"{self.path}: nothing usable in it. {summary(quarantined)}")
-        if not (prices["daily"] and prices["intraday"]):
-            panel = join.union(prices[frequency], levels)
-            bad = tuple(sessions.gaps(panel)) if frequency == "daily" else ()
-            return History(panel, (*quarantined, *bad), frequency, length)
-        whole = {
-            symbol: sessions.whole(frame, interval)
-            for symbol, frame in prices["intraday"].items()
-            if symbol not in prices["daily"]
-        }
-        every = prices["daily"] | whole
-        panel = join.union({s: every[s] for s in sorted(every, key=order)}, levels)
-        within = join.union(prices["intraday"], series["intraday"])
+        slow, fast = (self._levels(parts, kind, quarantined) for kind in KINDS)
+        quarantined += doubtful
+        if not (daily and intraday):
+            panel = join.union(daily or intraday, fast | slow)
+            odd = tuple(sessions.gaps(panel)) if frequency == "daily" else ()
+            return History(panel, (*quarantined, *odd), frequency, length)
+        alone = {symbol: frame for symbol, frame in intraday.items() if symbol not in daily}
+        every = daily | {symbol: sessions.whole(bars, interval) for symbol, bars in alone.items()}
+        panel = join.union({s: every[s] for s in sorted(every, key=order)}, fast | slow)
+        within = join.union(intraday, fast)
         odd = (*sessions.gaps(panel), *sessions.disagreements(panel, within))
         return History(panel, (*quarantined, *odd), "daily", length, within)
+
+    def _levels(
+        self, parts: Sequence[Part], kind: Frequency, quarantined: list[Quarantined]
+    ) -> dict[str, join.Levels]:
+        """Return the series of one frequency."""
+        makes = {part.symbol: part for part in parts if part.frequency == kind}
+        return {
+            name: join.Levels(frame, kind, makes[name].interval, makes[name].after)
+            for name, frame in self._merged(parts, kind, quarantined).items()
+        }
+
+    def _merged(
+        self, parts: Sequence[Part], kind: Frequency, quarantined: list[Quarantined]
+    ) -> dict[str, "pd.DataFrame"]:
+        """Return the trusted rows of each symbol that has any, and add what was set aside."""
+        frames: dict[str, pd.DataFrame] = {}
+        parts = [part for part in parts if part.frequency == kind]
+        for symbol in sorted({part.symbol for part in parts}, key=order):
+            frame, bad = merged([part for part in parts if part.symbol == symbol], self.asof)
+            quarantined += bad
+            if not frame.empty:
+                frames[symbol] = frame
+        return frames
+
+    def _trusted(
+        self, frames: dict[str, "pd.DataFrame"]
+    ) -> tuple[chains.Chains | None, list[Quarantined]]:
+        """Return the imported chains that agree with the bars of their symbol, and the others."""
+        if self._imported is None or not chains.held(self._imported.entries):
+            return None, []
+        every = chains.Chains.of(self.path, self._imported, self.asof)
+        bars = [day for day in every.days if day.symbol in frames]
+        doubts = [(day, chains.doubt(day, frames[day.symbol])) for day in bars]
+        doubtful = [
+            Quarantined(
+                symbol=f"{day.symbol} chain", defect=Defect.CONFLICT, detail=why, at=day.asof
+            )
+            for day, why in doubts
+            if why
+        ]
+        return every.without(day for day, why in doubts if why), doubtful
 
     def _parts(self) -> tuple[list[Part], list[Quarantined]]:
         if not self.path.is_dir():
@@ -319,15 +351,13 @@ class Files(Feed):
             raise ForeignFile(f"{self.path}: no usable file of bars in it. {summary(foreign)}")
         return parts, foreign
 
-    def _measured(self, parts: Sequence[Part]) -> list[Part]:
-        """Return what the chains of the first symbol say, as series."""
-        first = benchmark(part.symbol for part in parts)
-        if first is None or self._chains is None:
-            return []
-        return [
-            _part(name, list(levels), list(levels.values()))
-            for name, levels in self._chains.levels(first).items()
-        ]
+
+def _measured(seen: chains.Chains, first: str) -> list[Part]:
+    """Return what the chains of the first symbol say, as series."""
+    return [
+        _part(name, list(levels), list(levels.values()))
+        for name, levels in seen.levels(first).items()
+    ]
 
 
 def _part(name: str, days: list[np.datetime64], values: list[float]) -> Part:

@@ -86,3 +86,84 @@ def test_importing_copies_and_a_dry_run_does_not(fresh, tmp_path) -> None:
     assert [entry["symbol"] for entry in done.json["refused"]] == ["notes.csv"]
     assert (fresh.home / "data" / "AAPL.csv").exists()
     assert fresh("data", "import", str(tmp_path / "nothing")).code == 1
+
+
+SQUEEZE = "date,price,dix,gex\n2018-01-02,10,0.4,1e9\n2018-01-03,11,0.41,-2e9\n"
+ALPHA = "date,net_gex,spot,dollar_vol\n2018-01-02,-1e9,10,1\n2018-01-03,-2e9,11,1\n"
+
+
+def test_two_models_of_gamma_are_refused_and_whose_is_there_can_be_seen(
+    fresh, tmp_path, monkeypatch
+) -> None:
+    bars(tmp_path / "SPX.csv")
+    (tmp_path / "squeeze.csv").write_text(SQUEEZE)
+    (tmp_path / "alpha.csv").write_text(ALPHA)
+    both = fresh("data", "import", *(str(tmp_path / f"{n}.csv") for n in ("alpha", "squeeze")))
+    assert both.code == 2
+    assert "AlphaGEX (alpha.csv)" in both.err
+    assert not (fresh.home / "data").exists()
+    done = fresh("data", "import", *(str(tmp_path / f"{n}.csv") for n in ("SPX", "squeeze")))
+    assert done.code == 0
+    assert "SqueezeMetrics" in done.out
+    said = fresh("data", "import", str(tmp_path / "alpha.csv"))
+    assert said.code == 2
+    assert "There already is squeeze.csv of SqueezeMetrics" in said.err
+    monkeypatch.setenv("OMEGA_FEED", "files")
+    assert "GEX_NET (SqueezeMetrics)" in fresh("data", "list").out
+    told = fresh("data", "check", "--json").json
+    gex = {one["symbol"]: one["bars"] for one in told["coverage"]}
+    assert gex == {"SPX": 4, "DIX": 2, "GEX_NET": 2}
+    assert (told["clean"], told["chains"]) == (True, [])
+
+
+def chain_of(day: str, expiry: str) -> str:
+    spot = {"2018-01-02": 10, "2018-01-03": 11, "2018-01-04": 10.5}[day]
+    rows = [
+        f"{day},{spot},{expiry},30,{strike},{right},1,2,0.2,{delta},0.1,50"
+        for strike, right, delta in ((9, "P", -0.2), (9, "C", 0.8), (12, "P", -0.8), (12, "C", 0.2))
+    ]
+    header = "date,spot,expiry,dte,strike,cp,bid,ask,iv,delta,gamma,oi"
+    return "\n".join((header, *rows)) + "\n"
+
+
+def test_chains_are_checked_before_and_after_they_are_taken_in(
+    fresh, tmp_path, monkeypatch
+) -> None:
+    folder = tmp_path / "spx_chain"
+    folder.mkdir()
+    for day in ("2018-01-02", "2018-01-03"):
+        (folder / f"{day}.csv").write_text(chain_of(day, "2018-02-02"))
+    good = fresh("data", "check", str(folder))
+    assert good.code == 0
+    assert "2 option chains can be used, 0 files cannot." in good.out
+    (folder / "2018-01-04.csv").write_text(chain_of("2018-01-04", "2018-02-02")[:-30])
+    bad = fresh("data", "check", str(folder), "--json")
+    assert (bad.code, bad.json["clean"]) == (1, False)
+    assert [one["symbol"] for one in bad.json["refused"]] == ["2018-01-04.csv"]
+    taken = fresh("data", "import", str(bars(tmp_path / "SPX.csv")), str(folder))
+    assert taken.code == 0
+    assert "refused 2018-01-04.csv" in taken.err
+    monkeypatch.setenv("OMEGA_FEED", "files")
+    told = fresh("data", "check", "--json").json
+    assert [one["asof"] for one in told["chains"]] == [
+        "2018-01-02T21:00:00Z",
+        "2018-01-03T21:00:00Z",
+    ]
+    assert {one["symbol"]: one["bars"] for one in told["coverage"]}["GEX_CALL_WALL"] == 2
+    text = fresh("data", "check").out
+    assert "option chains, known from the session after their own" in text
+    chain = fresh.home / "data" / "chains" / "SPX" / "2018-01-02T2100Z.csv"
+    chain.write_text(chain_of("2018-01-02", "2018-02-09"))
+    said = fresh("data", "check")
+    assert said.code == 6
+    assert "has changed since it was imported" in said.err
+
+
+def test_a_chain_whose_file_does_not_say_of_what_needs_a_symbol(fresh, tmp_path) -> None:
+    file = tmp_path / "download.csv"
+    file.write_text(chain_of("2018-01-02", "2018-02-02"))
+    said = fresh("data", "import", str(file))
+    assert said.code == 1
+    assert "say it with --symbol SPX" in said.err
+    assert fresh("data", "import", str(file), "--symbol", "SPX").code == 0
+    assert (fresh.home / "data" / "chains" / "SPX" / "2018-01-02T2100Z.csv").exists()

@@ -1,5 +1,6 @@
 """Importing: validated first, then copied whole, with a manifest; or refused."""
 
+import json
 from datetime import UTC, date, datetime
 from hashlib import sha256
 from pathlib import Path
@@ -177,3 +178,90 @@ def test_the_future_does_not_count(tmp_path: Path, settings: Settings) -> None:
     taken = intake.take(folder(tmp_path, ACME=BARS), settings, asof=asof)
     assert taken.taken[0].usable == 1
     assert taken.taken[0].quarantined == {Defect.FUTURE: 12}
+
+
+def named(tmp_path: Path, folder: str, text: str) -> Path:
+    """Return a folder of its own that holds an ``ACME.csv``."""
+    made = tmp_path / folder
+    made.mkdir()
+    (made / "ACME.csv").write_text(text)
+    return made
+
+
+EARLY, LATE = (
+    "\n".join(BARS.splitlines()[:7]) + "\n",
+    "date,close\n" + BARS[BARS.index("2018-12") :],
+)
+
+
+@pytest.mark.parametrize(("first", "second"), [(EARLY, LATE), (LATE, EARLY)])
+def test_a_file_that_goes_on_where_its_namesake_ended_is_kept_beside_it(
+    tmp_path: Path, settings: Settings, first: str, second: str
+) -> None:
+    one, two = named(tmp_path, "one", first), named(tmp_path, "two", second)
+    assert [entry.name for entry in intake.take(one, settings).taken] == ["ACME.csv"]
+    done = intake.take(two, settings)
+    assert ([entry.name for entry in done.taken], done.replaced) == (["two/ACME.csv"], ())
+    panel = catalog.create(settings).panel()
+    held = {str(day) for day in panel.times.astype("datetime64[D]")}
+    assert held == {line[:10] for line in (EARLY + LATE).splitlines() if line.startswith("2")}
+    for again in (one, two, two / "ACME.csv", [one, two]):
+        assert intake.take(again, settings).replaced == ()
+    assert catalog.create(settings).panel().close.tolist() == panel.close.tolist()
+
+
+def test_a_file_that_overlaps_its_namesake_replaces_it(tmp_path: Path, settings: Settings) -> None:
+    intake.take(named(tmp_path, "one", EARLY), settings)
+    done = intake.take(named(tmp_path, "two", BARS.replace("100", "100.5")), settings)
+    assert done.replaced == ("ACME.csv",)
+    assert catalog.create(settings).panel().close[0, 0] == 100.5
+
+
+def test_of_two_namesakes_in_one_import_neither_is_lost(tmp_path: Path, settings: Settings) -> None:
+    given = [named(tmp_path, "one", EARLY), named(tmp_path, "two", BARS)]
+    done = intake.take(given, settings)
+    assert [entry.name for entry in done.taken] == ["ACME.csv", "two/ACME.csv"]
+    feed = catalog.create(settings)
+    assert len(feed.panel()) == 13
+    assert {entry.defect for entry in feed.quarantined()} == {Defect.REPEATED}
+    assert intake.take(given, settings) == done
+
+
+def test_a_third_namesake_of_the_same_folder_is_refused(tmp_path: Path, settings: Settings) -> None:
+    (tmp_path / "deep").mkdir()
+    given = [
+        named(tmp_path, "one", EARLY),
+        named(tmp_path, "two", LATE),
+        named(tmp_path / "deep", "two", BARS),
+    ]
+    with pytest.raises(Refused, match=r"has the name of another file, two/ACME.csv; rename it"):
+        intake.take(given, settings)
+    assert not settings.home.exists()
+
+
+def test_several_files_are_taken_in_together_or_not_at_all(
+    tmp_path: Path, settings: Settings
+) -> None:
+    source = folder(tmp_path, ACME=BARS, VIX=BARS, notes="hello\nworld\n")
+    (tmp_path / "SPY.csv").write_text(INTRADAY)
+    with pytest.raises(Refused, match="a home of its own"):
+        intake.take([source, tmp_path / "SPY.csv"], settings, "America/New_York")
+    assert not settings.home.exists()
+    given = [source / f"{name}.csv" for name in ("ACME", "VIX", "ACME", "notes")]
+    done = intake.take(given, settings)
+    assert [entry.name for entry in done.taken] == ["ACME.csv", "VIX.csv"]
+    assert [entry.symbol for entry in done.refused] == ["notes.csv"]
+
+
+def test_a_manifest_from_before_there_were_chains_is_read(
+    tmp_path: Path, settings: Settings
+) -> None:
+    intake.take(folder(tmp_path, ACME=BARS), settings)
+    file = settings.home / "data" / "manifest.json"
+    told = json.loads(file.read_text())
+    del told["derived"]
+    for entry in told["entries"]:
+        for name in ("kind", "vendor", "chains"):
+            del entry[name]
+    file.write_text(json.dumps(told))
+    assert len(catalog.create(settings).panel()) == 13
