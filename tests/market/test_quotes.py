@@ -1,10 +1,8 @@
 """Boards: what a chain quotes and what it does not, and the same on a simulated surface."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from math import nan, sqrt
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -15,59 +13,15 @@ from domain.errors import DataError
 from domain.examples import surface
 from domain.market import Right
 from market import calendar, chain, pricing, quotes
-from market.chain import Chain
 from market.pricing import Smile
-from market.quotes import Board, Simulated
+from market.quotes import Simulated
+from tests.market.chains import ASOF, FORWARD, SPOT, STRIKES, VOL, changed, contracts, made
 
 DATA = Path(__file__).parents[2].parent / "shared" / "data" / "options"
 FILES = sorted([*DATA.glob("cboe/*.csv.gz"), *DATA.glob("spx_chain_2026/*.csv.gz")])
 real = pytest.mark.skipif(not FILES, reason="real chains are not here")
 
 PUT, CALL = Right.PUT, Right.CALL
-ASOF = datetime(2023, 2, 7, 21, tzinfo=UTC)
-SPOT, FORWARD, VOL = 2400.0, 2403.0, 0.16
-STRIKES = tuple(float(k) for k in range(2200, 2605, 5))
-Contract = dict[str, Any]
-
-
-def contracts(
-    sessions: int = 5, strikes: Iterable[float] = STRIKES, half: float = 0.1
-) -> list[Contract]:
-    """Return the contracts of one expiry, quoted around Black-76."""
-    expires = calendar.ahead(ASOF, sessions).replace(tzinfo=None)
-    smile = Smile(FORWARD, VOL, 0.0, 0.0, sqrt(sessions / 252))
-    rows = []
-    for right in Right:
-        for strike in strikes:
-            mid = pricing.price_at(smile, right, strike)
-            row = {"call": right is CALL, "strike": strike, "settles": expires}
-            rows.append(row | {"bid": max(0.0, mid - half), "ask": mid + half})
-    return rows
-
-
-def made(rows: list[Contract], asof: datetime = ASOF) -> Chain:
-    columns = {
-        name: np.array([row[name] for row in rows], kind)
-        for name, kind in (
-            ("call", bool),
-            ("strike", float),
-            ("settles", "datetime64[s]"),
-            ("bid", float),
-            ("ask", float),
-        )
-    }
-    none = np.zeros(len(rows))
-    return Chain("SPX", asof, SPOT, **columns, iv=none, delta=none, gamma=none, open_interest=none)
-
-
-def changed(right: Right, strike: float, **fields: float) -> Board:
-    """Return the board of a chain of which one contract is otherwise."""
-    rows = contracts()
-    [one] = [r for r in rows if r["call"] == (right is CALL) and r["strike"] == strike]
-    one.update(fields)
-    return quotes.nearest(made(rows), 5)
-
-
 BOARD = quotes.nearest(made(contracts()), 5)
 
 
@@ -106,14 +60,15 @@ def test_a_quote_is_what_the_chain_has_and_its_volatility_gives_its_mid() -> Non
 def test_what_is_not_quoted_is_refused_by_strike_and_expiry(
     fields: dict[str, float], quantity: int, why: str
 ) -> None:
-    board = changed(PUT, 2350.0, **fields)
+    board = quotes.nearest(changed(PUT, 2350.0, **fields), 5)
     with pytest.raises(DataError, match=f"SPX 2023-02-14: the 2350 put {why}"):
         board.quote(PUT, 2350.0, quantity)
     assert board.quote(PUT, 2345.0, quantity) == BOARD.quote(PUT, 2345.0, quantity)
 
 
 def test_what_is_bought_needs_no_bid() -> None:
-    quote = changed(PUT, 2250.0, bid=0.0, ask=0.1).quote(PUT, 2250.0, 1)
+    board = quotes.nearest(changed(PUT, 2250.0, bid=0.0, ask=0.1), 5)
+    quote = board.quote(PUT, 2250.0, 1)
     assert (quote.bid, quote.ask, quote.mid) == (0.0, 0.1, 0.05)
 
 
@@ -162,7 +117,7 @@ def test_by_delta_takes_the_quoted_strike_whose_delta_is_nearest() -> None:
 
 def test_by_delta_passes_over_what_is_not_quoted_and_never_patches_it() -> None:
     best = quotes.by_delta(BOARD, CALL, 0.25, -1).strike
-    board = changed(CALL, best, bid=0.0)
+    board = quotes.nearest(changed(CALL, best, bid=0.0), 5)
     assert quotes.by_delta(board, CALL, 0.25, -1).strike in {best - 5, best + 5}
     silent = [row | {"bid": 0.0} if row["strike"] > FORWARD else row for row in contracts()]
     with pytest.raises(DataError, match="SPX 2023-02-14: no call out of the money is quoted"):

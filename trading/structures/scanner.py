@@ -189,7 +189,7 @@ def scan(board: Board, view: View, costs: Costs, distance: float | None = None) 
             except DataError as error:
                 refused[name] = str(error)
                 continue
-            against = _against(name, view, expects, priced)
+            against = _against(name, view, priced)
             found.append(_candidate(direction, structured, implied, world, against))
     ranked = sorted(found, key=lambda one: (one.growth, one.edge), reverse=True)
     return Scan(
@@ -213,12 +213,12 @@ def _moved(view: View) -> float:
     return MOVED_NEGATIVE if view.gamma < 0 else MOVED_POSITIVE
 
 
-def _against(name: str, view: View, expects: Fraction, priced: Fraction) -> str:
+def _against(name: str, view: View, priced: Fraction) -> str:
     """Return what speaks against a structure before it is weighed, or nothing."""
-    if name in BOUGHT and expects <= priced:
-        return f"premium is dear: {expects:.2%} expected and {priced:.2%} priced" + (
-            "" if view.size is not None else ", and no view of size"
-        )
+    if name in BOUGHT and view.size is None:
+        return "premium is dear in the mean, and no view of size says otherwise"
+    if name in BOUGHT and view.size is not None and view.size <= priced:
+        return f"premium is dear: a move of {view.size:.2%} expected, {priced:.2%} priced"
     if name in AROUND and view.gamma is not None and view.gamma < 0:
         return "dealers' gamma is negative, where no premium is sold around the spot"
     return ""
