@@ -12,6 +12,7 @@ more still: nothing that a window length, one more thing to tune, would be worth
 """
 
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -46,6 +47,8 @@ IMPORTS = {
     "GEX_PUT_WALL": CHAINS,
 }
 """What to do about a series that is not there."""
+LIBRARIES = {"deep": "torch"}
+"""What an extra brings that training needs."""
 NEWTON, PRECISION, RIDGE = 25, 1e-7, 1e-9
 
 
@@ -98,7 +101,7 @@ def train(
     Raises
     ------
     Unavailable
-        The feed lacks what the model is about.
+        The feed lacks what the model is about, or this environment what it is trained with.
     InsufficientData
         Too few rows, or of one class, for the model or for the split.
     ModelError
@@ -113,7 +116,8 @@ def train(
     learned = data.every(model.stride)
     model.fit(learned.X, learned.label)
     schema = compute.schema_hash(f for f in data.known if f in model.market_features())
-    artifact = model.export(earnings(data, model.target.distances), schema)
+    facts = earnings(data, model.target.distances) | proven(measures)
+    artifact = model.export(facts, schema)
     probes = data.X if thorough else data.X.iloc[-PROBES:]
     worst = parity.check(model, artifact, probes)
     measures["parity"] = Measure(value=worst, n=min(len(probes), parity.ROWS))
@@ -143,7 +147,7 @@ def train(
 
 
 def unavailable(name: str, panel: Panel, asof: datetime) -> str:
-    """Return what must be imported before a model can be trained, or "" where nothing must.
+    """Return what must be got before a model can be trained, or "" where nothing must.
 
     Examples
     --------
@@ -152,13 +156,48 @@ def unavailable(name: str, panel: Panel, asof: datetime) -> str:
     >>> unavailable("wisdom", Packaged().panel(), datetime(2018, 1, 5, tzinfo=UTC))
     ''
     """
+    model = catalog.entry(name).load()
+    if lacking_extra(model.extra):
+        return f"it needs the extra `{model.extra}` (`make {model.extra}`)"
+    if not model.requires:
+        return ""
     known = window.until(panel, asof)
     lacking = [
         series
-        for series in catalog.entry(name).requires
+        for series in model.requires
         if not np.isfinite(known.series.get(series, np.nan)).any()
     ]
     return "; ".join(dict.fromkeys(IMPORTS.get(series, f"no {series}") for series in lacking))
+
+
+def lacking_extra(extra: str) -> bool:
+    """Return whether an extra that is named is not installed."""
+    return bool(extra) and find_spec(LIBRARIES[extra]) is None
+
+
+def proven(measures: dict[str, Measure]) -> dict[str, float]:
+    """Return what was measured on rows not learned from, as facts that go along with an answer.
+
+    ``skill`` over the base rate, its 95 % interval ``skill_low`` and ``skill_high``, and
+    ``sessions``, how many it was measured on. Nothing of it where there is no interval.
+
+    Examples
+    --------
+    >>> some = {"skill": Measure(value=0.03, n=500, low=-0.01, high=0.05)}
+    >>> proven(some | {"sessions": Measure(value=250.0, n=250)})
+    {'skill': 0.03, 'skill_low': -0.01, 'skill_high': 0.05, 'sessions': 250.0}
+    >>> proven({"skill": Measure(value=0.03, n=20)})
+    {}
+    """
+    skill, sessions = measures.get("skill"), measures.get("sessions")
+    if skill is None or skill.low is None or skill.high is None or sessions is None:
+        return {}
+    return {
+        "skill": skill.value,
+        "skill_low": skill.low,
+        "skill_high": skill.high,
+        "sessions": sessions.value,
+    }
 
 
 def examine(

@@ -1,5 +1,6 @@
 """Learning on the slow queue. Training libraries are imported when a task runs, not before."""
 
+import logging
 from typing import Any
 
 from celery import Task, group, shared_task
@@ -10,6 +11,8 @@ from orchestrator.desk import desk
 from storage import jobs, registry, rounds
 from tasks.sending import published
 
+log = logging.getLogger("omega.tasks")
+
 SLOW: dict[str, Any] = {
     "acks_late": True,
     # A lost worker counts as an attempt: put back without counting, a poison task never ends.
@@ -19,13 +22,21 @@ SLOW: dict[str, Any] = {
     "default_retry_delay": 30,
 }
 """How long they may take is a setting: `workers.config`."""
+TIMETABLE = "schedule"
+"""Who asks when nobody does."""
 JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 """Of what is a job: the record knows how often it was begun, and has it published again."""
 
 
 @shared_task(name="learning.train", bind=True, **JOB)
-def train(self: Task, model: str, who: str = "schedule", together: bool = False) -> dict[str, Any]:
-    """Train a challenger on everything known by now and let the gate judge it."""
+def train(self: Task, model: str, who: str = TIMETABLE, together: bool = False) -> dict[str, Any]:
+    """Train a challenger on everything known by now and let the gate judge it.
+
+    The timetable passes over a model that cannot be trained here; a person who asks for one is
+    told that it failed.
+    """
+    if who == TIMETABLE and (why := _unavailable(model)):
+        return {"model": model, "unavailable": why}
     if self.request.is_eager:
         ruling = _trained(model, who)
         over(model, ruling["ruling"], together)
@@ -54,6 +65,15 @@ def _trained(model: str, who: str) -> dict[str, Any]:
         model, here.store, here.feed.panel(), asof, settings.seed, settings.costs, who
     )
     return ruling.model_dump(mode="json")
+
+
+def _unavailable(model: str) -> str:
+    from learning import trainer
+
+    here = desk()
+    if why := trainer.unavailable(model, here.feed.panel(), here.clock.now()):
+        log.info("%s is not trained: %s", model, why)
+    return why
 
 
 def over(model: str, how: str, together: bool) -> None:
@@ -89,14 +109,20 @@ def missing(self: Task) -> list[str]:
 
 
 def _accept(task: Task, models: list[str], who: str, together: bool) -> list[str]:
-    """Accept and publish the trainings that are not under way; return of which models."""
+    """Accept and publish the trainings that are not under way; return of which models.
+
+    Those that cannot be trained here are passed over. In a round that is what they came to.
+    """
     here = desk()
-    asked = {m: {"model": m, "who": who, "together": together} for m in models}
+    lacking = {m: why for m in models if (why := _unavailable(m))}
+    asked = {m: {"model": m, "who": who, "together": together} for m in models if m not in lacking}
     if not task.request.is_eager:
         now, store = here.wall.now(), here.store
         asked = {m: kw for m, kw in asked.items() if jobs.accept(store, jobs.training(m), kw, now)}
     if together:
-        rounds.begin(here.store, asked, here.wall.now())
+        rounds.begin(here.store, [*asked, *lacking], here.wall.now())
+        for model, why in lacking.items():
+            over(model, f"Unavailable: {why}", together)
     published(group(train.si(**kwargs) for kwargs in asked.values()).apply_async)
     return list(asked)
 

@@ -73,7 +73,8 @@ def _replay(
 ) -> Run:
     began = perf_counter()
     feed = feeds.create(settings)
-    days, chosen = _days(feed.panel(), start, end), {name: find(name) for name in bots} or BOTS
+    panel = feed.panel()
+    days, chosen = _days(panel, start, end), {name: find(name) for name in bots} or BOTS
     archived, latches = home.archive(settings)
     clock = VirtualClock(datetime.combine(start, time(), calendar.TIMETABLE).astimezone(UTC))
     until = datetime.combine(end, time(23, 59), calendar.TIMETABLE).astimezone(UTC)
@@ -83,7 +84,8 @@ def _replay(
         app = _eager(settings)
         send = _sender(app)
         slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
-        shelf = stack.enter_context(ahead.shelf(settings, slots))
+        due = [slot for slot in slots if not trainer.unavailable(slot[0], panel, slot[1])]
+        shelf = stack.enter_context(ahead.shelf(settings, due))
         stack.enter_context(_trained_by(shelf))
         arrivals = sorted(t for day in days for t in (calendar.opens(day), calendar.closes(day)))[
             1:

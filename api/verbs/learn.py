@@ -44,9 +44,11 @@ def train(
     names = _names(models, every)
     with opening.desk(opening.settings(ctx)) as desk:
         render.note(opening.playing(desk))
+        lacking = _lacking(desk, names) if every else {}
+        names = [name for name in names if name not in lacking]
         done, failed = (_tried(desk, names), {}) if dry_run else _trained(desk, names)
     if json:
-        render.emit({"trained": done, "failed": failed, "dry_run": dry_run})
+        render.emit({"trained": done, "failed": failed, "unavailable": lacking, "dry_run": dry_run})
         if failed:
             raise typer.Exit(1)
         return
@@ -59,6 +61,8 @@ def train(
     shown = render.table(title, COLUMNS, rows)
     if done:
         render.show(render.spaced(shown, render.pairs(reasons)))
+    for name, why in lacking.items():
+        render.note(f"{name} is unavailable: {why}")
     if dry_run:
         render.note("dry run: nothing was stored")
     if failed:
@@ -75,6 +79,14 @@ def _names(models: list[str] | None, every: bool) -> list[str]:
     for name in models or ():
         entry(name)
     return list(dict.fromkeys(models)) if models else list(CATALOG)
+
+
+def _lacking(desk: "Desk", names: list[str]) -> dict[str, str]:
+    """Return the models that cannot be trained here, and why: all that can be are trained."""
+    from learning import trainer
+
+    panel, asof = desk.feed.panel(), desk.clock.now()
+    return {name: why for name in names if (why := trainer.unavailable(name, panel, asof))}
 
 
 def _trained(desk: "Desk", names: list[str]) -> tuple[list[dict[str, Any]], dict[str, str]]:
