@@ -3,6 +3,7 @@
 from domain.bot import Factor
 from domain.decision import Context, Draft, Effect, Prediction, Reason, Verdict
 from domain.errors import FeatureMismatch
+from domain.market import Regime
 from domain.values import Action
 from models import ensemble
 from orchestrator.layers.base import layer, veto
@@ -18,7 +19,7 @@ def inference(draft: Draft) -> Verdict:
 
     A bot that sells volatility takes WISDOM's win probability, against thresholds that move with
     the learned base rate. A bot that bets on a direction needs the ensemble to agree with its
-    setup, at a gate set by the regime.
+    setup, at a gate set by the regime; the fewer of its members agree, the smaller the size.
     """
     context = draft.context
     if context.unknown:
@@ -58,9 +59,11 @@ def _wisdom(draft: Draft, action: Action) -> Verdict:
 
 def _agreement(draft: Draft, wanted: Action, evidence: dict[str, float]) -> Verdict:
     context = draft.context
-    gate = max(_gate(context), context.bot.p_min)
-    vote = ensemble.vote(draft.predictions, gate)
+    regime = _regime(context)
+    gate = max(regime.gate, context.bot.p_min)
+    vote = ensemble.vote(draft.predictions, gate, agreeing=ensemble.needed(regime))
     numbers = evidence | {"gate": gate, "members": float(len(vote.weights))}
+    numbers |= {f"weight_{name}": weight for name, weight in vote.weights.items()}
     if vote.probability is None:
         silent = [model for model in context.bot.models if model in vote.absent]
         if len(vote.absent) == len(ensemble.WEIGHTS):
@@ -71,20 +74,24 @@ def _agreement(draft: Draft, wanted: Action, evidence: dict[str, float]) -> Verd
     if vote.action is not wanted:
         reason = f"the setup says {wanted}, the ensemble {vote.action}: {vote.reason}"
         return veto("inference", Reason.NO_CONSENSUS, reason, **numbers)
+    agree = sum(said is wanted for said in vote.votes.values())
     absent = f"; absent: {', '.join(vote.absent)}" if vote.absent else ""
     return Verdict(
         layer="inference",
-        reason=f"{len(vote.weights)} members say {wanted} at {vote.probability:.3f}{absent}",
+        effect=Effect.PASS if vote.scale == 1.0 else Effect.ADJUST,
+        reason=f"{agree} members say {wanted} at {vote.probability:.3f}, a {vote.strength} "
+        f"vote{absent}",
         action=wanted,
         probability=vote.probability,
+        scale=vote.scale,
         evidence=numbers,
     )
 
 
-def _gate(context: Context) -> float:
+def _regime(context: Context) -> Regime:
     if context.regime is None:
         raise FeatureMismatch("the regime is unknown: too little history for its two axes")
-    return context.regime.gate
+    return context.regime
 
 
 def _silent(predictions: tuple[Prediction, ...], *models: str) -> Verdict:
