@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install run up test check bench contention scaling docs lock clean
+.PHONY: help install deep run up test check bench contention scaling docs lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -24,9 +24,18 @@ install: .venv/.core            ## make .venv and install from the hash-pinned l
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/dev.txt
 	@touch $@
 
+# A build of PyTorch for the CPU needs nothing beside the list. One for CUDA cannot be imported without
+# its 2 GB of libraries, and where that is the build there is, pip is left to bring them.
+.venv/.deep: requirements/deep.txt .venv/.core
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -r requirements/deep.txt
+	$(BIN)/python -c 'import torch' 2>/dev/null || $(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements/deep.txt
+	@touch $@
+
 .venv/.bench: requirements/bench.txt .venv/.dev
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements/bench.txt
 	@touch $@
+
+deep: .venv/.deep               ## add PyTorch, which trains the ensemble's two deep members
 
 run: .venv/.core                ## train on 2014-2015, trade 2016-2018, write the report
 	$(BIN)/omega replay
@@ -34,7 +43,7 @@ run: .venv/.core                ## train on 2014-2015, trade 2016-2018, write th
 up: .venv/.core                 ## start and supervise the whole desk on this machine, until Ctrl-C
 	$(BIN)/omega up
 
-test: .venv/.dev                ## the whole suite, with a real PostgreSQL, and branch coverage
+test: .venv/.dev .venv/.deep    ## the whole suite, with a real PostgreSQL, and branch coverage
 	$(BIN)/python -m pytest --cov --cov-report=term
 
 check: .venv/.dev               ## lint, types, import contracts

@@ -50,7 +50,7 @@ IMPORTS = {
 }
 """What to do about a series that is not there."""
 LIBRARIES = {"deep": "torch"}
-"""What is there where an extra is."""
+"""What an extra brings that training needs."""
 NEWTON, PRECISION, RIDGE = 25, 1e-7, 1e-9
 
 
@@ -103,7 +103,7 @@ def train(
     Raises
     ------
     Unavailable
-        The feed lacks what the model is about.
+        The feed lacks what the model is about, or this environment what it is trained with.
     InsufficientData
         Too few rows, or of one class, for the model or for the split.
     ModelError
@@ -117,7 +117,8 @@ def train(
     measures = examine(name, data, cut, seed, THOROUGH if thorough else RESAMPLES)
     model = fitted(name, data, seed)
     schema = compute.schema_hash(f for f in data.known if f in model.market_features())
-    artifact = model.export(earnings(data, model.target.distances), schema)
+    facts = earnings(data, model.target.distances) | proven(measures)
+    artifact = model.export(facts, schema)
     probes = data.X if thorough else data.X.iloc[-PROBES:]
     worst = parity.check(model, artifact, probes)
     measures["parity"] = Measure(value=worst, n=min(len(probes), parity.ROWS))
@@ -147,7 +148,7 @@ def train(
 
 
 def unavailable(name: str, panel: Panel, asof: datetime) -> str:
-    """Return what must be imported before a model can be trained, or "" where nothing must.
+    """Return what must be got before a model can be trained, or "" where nothing must.
 
     Examples
     --------
@@ -156,25 +157,48 @@ def unavailable(name: str, panel: Panel, asof: datetime) -> str:
     >>> unavailable("wisdom", Packaged().panel(), datetime(2018, 1, 5, tzinfo=UTC))
     ''
     """
-    known = window.until(panel, asof)
-    if catalog.entry(name).target.universe == "stocks" and len(panel.symbols) == 1:
+    model = catalog.entry(name).load()
+    if lacking_extra(model.extra):
+        return f"it needs the extra `{model.extra}` (`make {model.extra}`)"
+    if model.target.universe == "stocks" and len(panel.symbols) == 1:
         return f"the feed has only {panel.symbols[0]}; import stocks to learn of them"
-    if library := _missing(catalog.entry(name).load().extra):
-        return library
+    known = window.until(panel, asof)
     lacking = [
         series
-        for series in catalog.entry(name).requires
+        for series in model.requires
         if not np.isfinite(known.series.get(series, np.nan)).any()
     ]
     return "; ".join(dict.fromkeys(IMPORTS.get(series, f"no {series}") for series in lacking))
 
 
-def _missing(extra: str) -> str:
-    """Return what to install before a model that needs this extra can be trained."""
-    library = LIBRARIES.get(extra, "")
-    if not library or find_spec(library) is not None:
-        return ""
-    return f"install the extra `{extra}`, it needs {library}"
+def lacking_extra(extra: str) -> bool:
+    """Return whether an extra that is named is not installed."""
+    return bool(extra) and find_spec(LIBRARIES[extra]) is None
+
+
+def proven(measures: dict[str, Measure]) -> dict[str, float]:
+    """Return what was measured on rows not learned from, as facts that go along with an answer.
+
+    ``skill`` over the base rate, its 95 % interval ``skill_low`` and ``skill_high``, and
+    ``sessions``, how many it was measured on. Nothing of it where there is no interval.
+
+    Examples
+    --------
+    >>> some = {"skill": Measure(value=0.03, n=500, low=-0.01, high=0.05)}
+    >>> proven(some | {"sessions": Measure(value=250.0, n=250)})
+    {'skill': 0.03, 'skill_low': -0.01, 'skill_high': 0.05, 'sessions': 250.0}
+    >>> proven({"skill": Measure(value=0.03, n=20)})
+    {}
+    """
+    skill, sessions = measures.get("skill"), measures.get("sessions")
+    if skill is None or skill.low is None or skill.high is None or sessions is None:
+        return {}
+    return {
+        "skill": skill.value,
+        "skill_low": skill.low,
+        "skill_high": skill.high,
+        "sessions": sessions.value,
+    }
 
 
 def examine(

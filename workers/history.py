@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time
+from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -109,8 +110,9 @@ def _replay(
         app = _eager(settings)
         send = _sender(app)
         slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
-        slots = [slot for slot in slots if slot[0] in desk.asked]
-        shelf = stack.enter_context(ahead.shelf(settings, slots))
+        lacking = partial(trainer.unavailable, panel=feed.panel())
+        due = [(m, at) for m, at in slots if m in desk.asked and not lacking(m, asof=at)]
+        shelf = stack.enter_context(ahead.shelf(settings, due))
         stack.enter_context(_trained_by(shelf))
         arrivals = _arrivals(feed, days)
         first, whole = arrivals[0], (arrivals[-1] - arrivals[0]).total_seconds() or 1.0

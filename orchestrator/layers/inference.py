@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from domain.decision import Context, Draft, Effect, Prediction, Reason, Verdict
 from domain.errors import FeatureMismatch
+from domain.market import Regime
 from domain.values import Action
 from market.features.catalog import CATALOG as FEATURES
 from models import ensemble, orion
@@ -24,8 +25,8 @@ def inference(draft: Draft) -> Verdict:
 
     A bot that sells volatility takes WISDOM's win probability, against thresholds that move with
     the learned base rate. A bot that buys stocks needs the ensemble to agree with its setup, at a
-    gate set by the regime; one that buys spreads needs ORION to see its side. One that scans has
-    a view choose its structure.
+    gate set by the regime; the fewer of its members agree, the smaller the size. One that buys
+    spreads needs ORION to see its side. One that scans has a view choose its structure.
     """
     context = draft.context
     if context.unknown:
@@ -65,9 +66,11 @@ def _wisdom(draft: Draft, setup: Setup) -> Verdict:
 
 def _agreement(draft: Draft, setup: Setup) -> Verdict:
     context, wanted, evidence = draft.context, setup.action, setup.evidence
-    gate = max(_gate(context), context.bot.p_min)
-    vote = ensemble.vote(draft.predictions, gate)
+    regime = _regime(context)
+    gate = max(regime.gate, context.bot.p_min)
+    vote = ensemble.vote(draft.predictions, gate, agreeing=ensemble.needed(regime))
     numbers = evidence | {"gate": gate, "members": float(len(vote.weights))}
+    numbers |= {f"weight_{name}": weight for name, weight in vote.weights.items()}
     if vote.probability is None:
         silent = [model for model in context.bot.models if model in vote.absent]
         if len(vote.absent) == len(ensemble.WEIGHTS):
@@ -78,12 +81,16 @@ def _agreement(draft: Draft, setup: Setup) -> Verdict:
     if vote.action is not wanted:
         reason = f"the setup says {wanted}, the ensemble {vote.action}: {vote.reason}"
         return veto("inference", Reason.NO_CONSENSUS, reason, **numbers)
+    agree = sum(said is wanted for said in vote.votes.values())
     absent = f"; absent: {', '.join(vote.absent)}" if vote.absent else ""
     return Verdict(
         layer="inference",
-        reason=f"{len(vote.weights)} members say {wanted} at {vote.probability:.3f}{absent}",
+        effect=Effect.PASS if vote.scale == 1.0 else Effect.ADJUST,
+        reason=f"{agree} members say {wanted} at {vote.probability:.3f}, a {vote.strength} "
+        f"vote{absent}",
         action=wanted,
         probability=vote.probability,
+        scale=vote.scale,
         evidence=numbers,
     )
 
@@ -160,10 +167,10 @@ JUDGES: dict[Judge, Callable[[Draft, Setup], Verdict]] = {
 }
 
 
-def _gate(context: Context) -> float:
+def _regime(context: Context) -> Regime:
     if context.regime is None:
         raise FeatureMismatch("the regime is unknown: too little history for its two axes")
-    return context.regime.gate
+    return context.regime
 
 
 def _hint(unknown: tuple[str, ...]) -> str:

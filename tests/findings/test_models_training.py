@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from domain.errors import FeatureMismatch
+from learning import trainer
 from models import catalog, forest
 from models.base import Artifact, Model
 from models.calibration import cut
@@ -12,7 +13,14 @@ from models.forest import Forest, Tree
 from models.onnx import Served, scores, session
 from tests.models.made import samples
 
-EVERY = pytest.mark.parametrize("name", catalog.CATALOG)
+EVERY = pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, line in catalog.CATALOG.items()
+        if not trainer.lacking_extra(line.load().extra)
+    ],
+)
 
 
 def fitted(name: str, X: pd.DataFrame, y: pd.Series) -> Artifact:

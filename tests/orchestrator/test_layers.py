@@ -13,6 +13,7 @@ from domain import examples
 from domain.bot import Factor
 from domain.decision import Context, Draft, Effect, Prediction, Reason, Verdict
 from domain.errors import DataError, FeatureMismatch, OmegaError, Transient
+from domain.market import Vol
 from domain.values import Action
 from orchestrator import pipeline
 from orchestrator.layers import advisor as prophet
@@ -210,10 +211,61 @@ def test_an_answer_without_its_thresholds_is_no_answer() -> None:
 def test_members_that_agree_with_the_setup_pass() -> None:
     told = inference(answered(stock(), xgb=0.6, lgbm=0.56))
     [verdict] = told.verdicts
-    assert (verdict.effect, told.action) == (Effect.PASS, Action.BUY)
+    assert (verdict.effect, told.action) == (Effect.ADJUST, Action.BUY)
     assert told.probability == pytest.approx(0.58)
     assert (verdict.evidence["gate"], verdict.evidence["members"]) == (0.54, 2.0)
-    assert "absent: nhits, patchtst" in verdict.reason
+    assert verdict.reason == ("2 members say buy at 0.580, a split vote; absent: nhits, patchtst")
+
+
+@pytest.mark.parametrize(
+    ("said", "strength", "scale"),
+    [
+        ({"nhits": 0.6, "patchtst": 0.6}, "unanimous", 1.0),
+        ({"nhits": 0.6, "patchtst": 0.5}, "strong", 1.1 / 1.2),
+        ({"nhits": 0.6}, "strong", 1.1 / 1.2),
+        ({"nhits": 0.5}, "split", 0.8 / 1.2),
+        ({}, "split", 0.8 / 1.2),
+    ],
+)
+def test_the_fewer_members_agree_the_smaller_the_size_and_the_probability_stays(
+    said: dict[str, float], strength: str, scale: float
+) -> None:
+    told = inference(answered(stock(), xgb=0.6, lgbm=0.6, **said))
+    [verdict] = told.verdicts
+    assert (told.action, told.scale) == (Action.BUY, pytest.approx(scale))
+    assert verdict.effect is (Effect.PASS if scale == 1 else Effect.ADJUST)
+    assert f"a {strength} vote" in verdict.reason
+    assert told.probability is not None
+    assert min([0.6, *said.values()]) <= told.probability <= 0.6 + 1e-12
+
+
+def test_in_high_volatility_two_members_are_not_enough_and_three_are() -> None:
+    rough = stock(regime=examples.regime(vol=Vol.HIGH))
+    held = inference(answered(rough, **MEMBERS))
+    assert vetoed(held) == ("inference", Reason.NO_CONSENSUS)
+    assert held.veto is not None
+    assert held.veto.reason == (
+        "the setup says buy, the ensemble hold: "
+        "100% say buy, but that is 2 of them, and 3 must in this regime"
+    )
+    assert inference(answered(rough, **MEMBERS, nhits=0.6)).action is Action.BUY
+
+
+def test_the_weights_of_the_members_are_in_the_evidence() -> None:
+    bad = examples.prediction(
+        0.9, "patchtst", skill=-0.04, skill_low=-0.05, skill_high=-0.02, sessions=250.0
+    )
+    good = examples.prediction(
+        0.6, "nhits", skill=0.02, skill_low=-0.01, skill_high=0.05, sessions=250.0
+    )
+    [verdict] = inference(answered(stock(), bad, good, **MEMBERS)).verdicts
+    told = {k: v for k, v in verdict.evidence.items() if k.startswith("weight_")}
+    assert told == pytest.approx(
+        {"weight_xgb": 0.25 / 0.875, "weight_lgbm": 0.25 / 0.875, "weight_nhits": 0.375 / 0.875}
+    )
+    assert verdict.reason.endswith("a strong vote; absent: patchtst")
+    assert verdict.probability is not None
+    assert verdict.probability <= 0.6
 
 
 def test_no_setup_and_no_model_is_heard() -> None:
