@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export OMP_NUM_THREADS ?= 1
 
-.PHONY: help install deep run up test check bench contention scaling docs lock clean
+.PHONY: help install deep run up test check bench contention scaling docs cards lock clean
 help:
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/'
 
@@ -63,6 +63,9 @@ scaling: .venv/.dev             ## what a decision takes, and what 10,000 bots w
 
 docs: .venv/.dev                ## write the README's tables anew from the code
 	$(BIN)/python -m bench.tables
+
+cards: .venv/.dev               ## write docs/models and docs/walkforward.md anew; MARKET=FOLDER for the longer history
+	$(BIN)/python -m bench.cards $(MARKET)
 
 lock:                           ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml requirements/build.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/core.txt

@@ -278,7 +278,8 @@ def reliability(
         f'fill="{PALE}">came true, %</text>'
     )
     drawn = svg(key, title, told, top + side + 36, [*parts, turned])
-    return Markup(drawn.replace('width="100%"', f'width="{size + 6:g}"', 1))
+    # as plain text: markup escapes what is put into it, and `width=&#34;236&#34;` is no width
+    return Markup(str(drawn).replace('width="100%"', f'width="{size + 6:g}"', 1))
 
 
 def _whisker(each: Bin, horizon: int) -> tuple[float, float]:
