@@ -271,6 +271,21 @@ def test_with_a_wide_trail_the_stop_waits_at_the_entry(side: Side) -> None:
     assert (closing.why, abs(closing.price)) == (Exit.BREAK_EVEN, 5_000.0)
 
 
+def test_a_stop_that_is_nearer_already_stays() -> None:
+    near = Held(1, 5_000.0, 5_002.0, 2.5)
+    found = through(mes(5_002.5, 5_002.1, 5_002.6, 5_002.5), near, BRACKETS)
+    assert found == near._replace(best=pytest.approx(2.6))
+
+
+def test_the_trail_begins_at_its_bound_and_not_after_it() -> None:
+    # of powers of two, so that the bound is exact
+    rules = BRACKETS.model_copy(update={"even": 2 / 4_096, "trail": 1 / 4_096})
+    for high, stop in ((4_098.0, 4_097.0), (4_097.75, 4_095.0)):
+        found = through(mes(4_097, 4_096.5, high, 4_096.5), Held(1, 4_096.0, 4_095.0), rules)
+        assert isinstance(found, Held)
+        assert found.stop == stop
+
+
 @BOTH
 def test_a_bar_that_raises_the_stop_does_not_hit_it(side: Side) -> None:
     left, closings = through_bars(bought(side), on(side, mes(5_000.2, 4_999, 5_009, 5_000)))
