@@ -148,6 +148,20 @@ def due_within(asof: datetime, interval: timedelta) -> datetime | None:
     return due(asof)
 
 
+def next_within(bar: datetime, interval: timedelta) -> datetime:
+    """Return when the bar of a length closes that follows one that closed at `bar`.
+
+    Examples
+    --------
+    >>> next_within(closes(date(2018, 11, 21)), timedelta(minutes=5)).isoformat()
+    '2018-11-23T14:35:00+00:00'
+    """
+    table = _table()
+    place = bisect_right(table.closes, bar)
+    closed: datetime = _at(table.closes, place, bar)
+    return min(max(bar, table.opens[place]) + interval, closed)
+
+
 def left(asof: datetime, expires: datetime) -> float:
     """Return how many sessions are to come from `asof` to a session's close; 0 when it is over.
 

@@ -205,7 +205,7 @@ class Desk:
                     bar=bar,
                     asof=asof,
                     deadline=asof + IN_TIME,
-                    due=self.due(symbol, asof),
+                    due=self.due(symbol, bar, asof),
                     price=sight.prices.get(symbol),
                     features={n: found[n] for n in sorted(needed) if n in found} | facts,
                     unknown=tuple(sorted(set(bot.features) - found.keys())),
@@ -224,11 +224,18 @@ class Desk:
             )
         return contexts
 
-    def due(self, symbol: str, asof: datetime) -> datetime | None:
-        """Return when the newest bar of a symbol should have closed, by the exchange's calendar."""
-        if self.feed.scans(symbol):
-            return calendar.due_within(asof, self.feed.interval)
-        return calendar.due(asof)
+    def due(self, symbol: str, bar: datetime, asof: datetime) -> datetime | None:
+        """Return when the newest bar of a symbol should have closed, by the exchange's calendar.
+
+        Of bars within a session several may be missing: it is the first of them that says for how
+        long nothing has come.
+        """
+        if not self.feed.scans(symbol):
+            return calendar.due(asof)
+        last = calendar.due_within(asof, self.feed.interval)
+        if last is None or bar >= last:
+            return last
+        return calendar.next_within(bar, self.feed.interval)
 
     def scan(self, names: Sequence[str] | None = None) -> list[Context]:
         """Return a context for every bot and symbol whose newest bar has not been decided on.

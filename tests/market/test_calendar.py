@@ -57,6 +57,43 @@ def test_years_have_the_sessions_they_had() -> None:
     assert years == YEARS
 
 
+def moments() -> st.SearchStrategy[datetime]:
+    return st.datetimes(datetime(2018, 1, 1), datetime(2018, 12, 31)).map(  # noqa: DTZ001
+        lambda naive: naive.replace(tzinfo=UTC)
+    )
+
+
+@given(moments(), st.integers(1, 10))
+def test_what_is_left_runs_down_and_only_while_a_session_is_on(asof: datetime, n: int) -> None:
+    expires, later = calendar.ahead(asof, n), asof + timedelta(minutes=1)
+    left, then = calendar.left(asof, expires), calendar.left(later, expires)
+    assert n - 1 < left <= n
+    assert (left < n) is calendar.begun(asof)
+    day = calendar.session_of(asof)
+    if day is None or calendar.session_of(later) != day:
+        assert 0 <= left - then <= 1 / 210 + 1e-12
+    else:
+        length = calendar.closes(day) - calendar.opens(day)
+        assert left - then == pytest.approx(timedelta(minutes=1) / length)
+    assert calendar.left(expires, expires) == 0.0
+
+
+@given(moments(), st.sampled_from([1, 5, 15, 60]))
+def test_a_bar_is_due_at_most_its_length_after_the_one_before(asof: datetime, minutes: int) -> None:
+    interval = timedelta(minutes=minutes)
+    due, ended = calendar.due_within(asof, interval), calendar.due(asof)
+    assert due is not None
+    assert ended is not None
+    assert ended <= due <= asof
+    follows = calendar.next_within(due, interval)
+    assert follows > asof
+    if calendar.begun(asof):
+        assert follows - asof <= interval
+        assert (due == ended) is (asof - calendar.opens(asof.date()) < interval)
+    else:
+        assert due == ended
+
+
 YEARS = {1990: 253, 2001: 248, 2016: 252, 2017: 251, 2018: 251}
 
 

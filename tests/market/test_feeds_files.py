@@ -294,12 +294,8 @@ def test_a_folder_with_nothing_usable_is_refused(tmp_path: Path) -> None:
         Files(tmp_path).panel()
 
 
-def test_bars_of_different_lengths_do_not_mix(tmp_path: Path) -> None:
-    (tmp_path / "ACME.csv").write_text(daily())
+def test_bars_of_different_lengths_within_sessions_do_not_mix(tmp_path: Path) -> None:
     (tmp_path / "SPY.csv").write_text(five_minutes("2018-11-20", "14:30", 78, "Z"))
-    with pytest.raises(ForeignFile, match="ACME daily, SPY 5 min"):
-        Files(tmp_path).panel()
-    (tmp_path / "ACME.csv").unlink()
     hourly = five_minutes("2018-11-20", "14:30", 78, "Z").splitlines()
     (tmp_path / "ACME.csv").write_text("\n".join(hourly[:1] + hourly[1::6]))
     with pytest.raises(ForeignFile, match="ACME 30 min, SPY 5 min"):

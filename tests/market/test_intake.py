@@ -126,16 +126,28 @@ def test_subfolders_are_kept_apart(tmp_path: Path, settings: Settings) -> None:
     assert str(catalog.create(settings).panel().times[0]).startswith("2017-11-20")
 
 
-def test_daily_and_intraday_bars_need_homes_of_their_own(
+def test_daily_bars_and_bars_within_sessions_share_a_home(
     tmp_path: Path, settings: Settings
 ) -> None:
     intake.take(folder(tmp_path, ACME=BARS), settings)
-    before = (settings.home / "data" / "manifest.json").read_text()
     (tmp_path / "SPY.csv").write_text(INTRADAY)
-    with pytest.raises(Refused, match="a home of its own"):
-        intake.take(tmp_path / "SPY.csv", settings, "America/New_York")
+    intake.take(tmp_path / "SPY.csv", settings, "America/New_York")
+    feed = catalog.create(settings)
+    assert feed.frequency == "daily"
+    assert (feed.scans("SPY"), feed.scans("ACME")) == (True, False)
+
+
+def test_bars_of_two_lengths_within_sessions_need_homes_of_their_own(
+    tmp_path: Path, settings: Settings
+) -> None:
+    (tmp_path / "SPY.csv").write_text(INTRADAY)
+    intake.take(tmp_path / "SPY.csv", settings, "America/New_York")
+    before = (settings.home / "data" / "manifest.json").read_text()
+    (tmp_path / "QQQ.csv").write_text(INTRADAY.replace("09:35", "09:45"))
+    with pytest.raises(Refused, match=r"bars of 5 min \(SPY.csv\).*a home of its own"):
+        intake.take(tmp_path / "QQQ.csv", settings, "America/New_York")
     assert (settings.home / "data" / "manifest.json").read_text() == before
-    assert not (settings.home / "data" / "SPY.csv").exists()
+    assert not (settings.home / "data" / "QQQ.csv").exists()
 
 
 def test_what_is_already_home_is_not_imported(tmp_path: Path, settings: Settings) -> None:
