@@ -78,6 +78,9 @@ class Feature:
     version
         Raised whenever the code changes a value. It enters the schema hash, so that no model
         is ever served a feature other than the one it learnt from.
+    current
+        Needs of which only the newest bar is read, and which the warm-up does not count: a series
+        that is there on some days only must not be unknown on those.
     """
 
     name: str
@@ -87,6 +90,12 @@ class Feature:
     needs: tuple[str, ...]
     compute: Callable[[Panel], FloatArray]
     version: int = 1
+    current: tuple[str, ...] = ()
+
+    @property
+    def counted(self) -> tuple[str, ...]:
+        """The needs that the warm-up counts."""
+        return tuple(need for need in self.needs if need not in self.current)
 
 
 def shared(step: Step[P]) -> Step[P]:

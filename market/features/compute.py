@@ -57,7 +57,7 @@ def values(feature: Feature, panel: Panel) -> FloatArray:
     rows, columns = _rows(feature, panel, 0)
     with np.errstate(over="ignore"):
         out[:, columns] = rows
-    return _clean(out, ready(panel, feature.needs), feature.warmup)
+    return _clean(out, ready(panel, feature.counted), feature.warmup)
 
 
 def history(panel: Panel, names: Iterable[str] = CATALOG) -> dict[str, FloatArray]:
@@ -86,7 +86,7 @@ def newest(panel: Panel, names: Iterable[str] = CATALOG) -> dict[str, dict[str, 
     with np.errstate(over="ignore"):
         for place, feature in enumerate(features):
             table[place] = _newest(feature, cut)
-            counted[place] = ready(cut, feature.needs)[-1]
+            counted[place] = ready(cut, feature.counted)[-1]
     _clean(table, counted, np.array([[feature.warmup] for feature in features]))
     used = [feature.name for feature in features]
     return {

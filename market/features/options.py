@@ -181,6 +181,7 @@ FEATURES = (
         22,
         ("benchmark", "CHAIN_IV"),
         partial(quoted_over_realised, n=21),
+        current=("CHAIN_IV",),
     ),
     _plain("chain_skew", "points", "CHAIN_SKEW"),
 )

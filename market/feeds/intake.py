@@ -303,13 +303,15 @@ def _one_length(folder: Path, merged: Manifest, taken: dict[str, Path]) -> None:
 
 
 def _one_maker(before: Manifest, merged: Manifest) -> None:
-    """Refuse a series of two makers; the message says which is there already."""
-    doubt = files.mixed(_makers(merged))
+    """Refuse a series of two makers, and one maker in place of another; say which is there."""
+    held = _makers(before)
+    doubt = files.mixed([*held, *_makers(merged)])
     if not doubt:
         return
-    there = {(name, maker or files.OWN): file for name, maker, file in _makers(before)}
-    kept = [f"{file} of {maker}" for (name, maker), file in there.items() if doubt.startswith(name)]
-    already = f" There already is {kept[0]}." if kept else ""
+    there = [
+        f"{file} of {maker or files.OWN}" for name, maker, file in held if doubt.startswith(name)
+    ]
+    already = f" There already is {there[0]}." if there else ""
     raise Refused(f"{doubt}.{already} Leave one out, or give it a home of its own (OMEGA_HOME).")
 
 

@@ -160,6 +160,17 @@ def test_a_gamma_without_calls_or_puts_stays_within_its_bounds() -> None:
     assert last(one, "gex_imbalance") == pytest.approx(49.0 / 51.0)
 
 
+def test_one_chain_is_enough_to_be_set_against_what_was_realised() -> None:
+    quoted = np.full(30, np.nan)
+    quoted[-1] = 20.0
+    panel = closes(100.0 * np.exp(0.01 * (-1.0) ** np.arange(30)), CHAIN_IV=quoted)
+    realised = 100.0 * np.sqrt(252.0) * 0.02 * np.sqrt((1 - (1 / 21) ** 2) * 21 / 20)
+    found = last(panel, "chain_atm_iv_over_rv21")
+    assert found == pytest.approx(20.0 / realised, rel=1e-4)
+    assert last(panel.rows(0, 29), "chain_atm_iv_over_rv21") is None
+    assert last(panel.rows(9, 30), "chain_atm_iv_over_rv21") is None  # 21 closes: 20 returns
+
+
 @pytest.mark.parametrize(
     ("vix", "regime"), [(14.99, "low"), (15.0, "mid"), (24.99, "mid"), (25.0, "high")]
 )

@@ -332,7 +332,7 @@ def test_of_two_snapshots_of_a_session_the_later_speaks(tmp_path: Path, settings
     assert known == gex.measure(late).net
 
 
-@pytest.mark.parametrize(("spot", "trusted"), [(2701.0, True), (2706.0, True), (2707.0, False)])
+@pytest.mark.parametrize(("spot", "trusted"), [(2701.0, True), (2714.0, True), (2715.0, False)])
 def test_a_chain_whose_spot_is_not_the_close_of_its_day_is_set_aside(
     tmp_path: Path, settings: Settings, spot: float, trusted: bool
 ) -> None:
@@ -351,7 +351,7 @@ def test_a_chain_whose_spot_is_not_the_close_of_its_day_is_set_aside(
 
 @pytest.mark.parametrize(
     ("spot", "bars_known", "trusted"),
-    [(2650, True, True), (2644, True, False), (2757, True, False), (2757, False, True)],
+    [(2637, True, True), (2636, True, False), (2764, True, False), (2764, False, True)],
 )
 def test_a_chain_of_noon_must_lie_within_the_day(
     tmp_path: Path, settings: Settings, spot: int, bars_known: bool, trusted: bool

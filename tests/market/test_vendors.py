@@ -165,6 +165,13 @@ def test_two_makers_of_one_series_are_never_mixed(
     np.testing.assert_array_equal(catalog.create(settings).panel().series["GEX_NET"], held)
 
 
+def test_one_maker_does_not_take_the_place_of_another(tmp_path: Path, settings: Settings) -> None:
+    intake.take(folder(tmp_path, SPX=BARS, gex=SQUEEZE), settings)
+    with pytest.raises(Refused, match="There already is gex.csv of SqueezeMetrics"):
+        intake.take(folder(tmp_path, gex=ALPHA) / "gex.csv", settings)
+    assert catalog.create(settings).panel().series["GEX_NET"][1] == 1e9
+
+
 def test_one_import_of_both_takes_nothing(tmp_path: Path, settings: Settings) -> None:
     source = folder(tmp_path, SPX=BARS, a=SQUEEZE, b=ALPHA)
     for given in (source, [source / "SPX.csv", source / "a.csv", source / "b.csv"]):
