@@ -53,8 +53,6 @@ CATALOG: dict[str, Entry] = {
     "prophet-directional": Entry("models.prophet:Directional"),
     "xgb": Entry("models.xgb:Xgb"),
     "lgbm": Entry("models.lgbm:Lgbm"),
-    "nhits": Entry("models.nhits:Nhits"),
-    "patchtst": Entry("models.patchtst:PatchTst"),
     "orion-up": Entry("models.orion:Up"),
     "orion-down": Entry("models.orion:Down"),
     "orion-flip": Entry("models.orion:Flip"),
@@ -69,6 +67,8 @@ CATALOG: dict[str, Entry] = {
     "discernment-down": Entry("models.discernment:Down"),
     "discernment-size": Entry("models.discernment:Size"),
     "discernment-soon": Entry("models.discernment:Soon"),
+    "nhits": Entry("models.nhits:Nhits"),
+    "patchtst": Entry("models.patchtst:PatchTst"),
 }
 
 

@@ -52,13 +52,14 @@ class Run(NamedTuple):
     """What was left out of it, and what its history lacks, in sentences."""
 
 
-def replay(
+def replay(  # noqa: PLR0913 -- what a replay may be told
     settings: Settings,
     start: date,
     end: date,
     bots: Sequence[str] = (),
     progress: Progress = lambda share, day: None,
     note: Callable[[str], None] = lambda sentence: None,
+    deep: bool = False,
 ) -> Run:
     """Train on what is known before `start`, then play the timetable to `end`.
 
@@ -70,6 +71,8 @@ def replay(
     note
         Told, before anything is played, of every bot and model that is left out, and of what the
         history lacks.
+    deep
+        Ask and retrain the members that need the extra of that name, too: minutes for each month.
 
     Raises
     ------
@@ -79,7 +82,7 @@ def replay(
         Or it leaves too little to train on before it.
     """
     with supervise.alone(settings.home):
-        return _replay(settings, start, end, bots, progress, note)
+        return _replay(settings, start, end, bots, progress, note, deep)
 
 
 def _replay(
@@ -89,6 +92,7 @@ def _replay(
     bots: Sequence[str],
     progress: Progress,
     note: Callable[[str], None],
+    deep: bool,
 ) -> Run:
     began = perf_counter()
     feed, notes = feeds.create(settings), list[str]()
@@ -99,6 +103,8 @@ def _replay(
 
     days = _days(feed.panel(), start, end)
     chosen = _traded({name: find(name) for name in bots} or BOTS, feed, tell)
+    if not deep:
+        chosen = _shallow(chosen, tell)
     for sentence in warnings(feed, start, end):
         tell(sentence)
     archived, latches = home.archive(settings)
@@ -193,6 +199,18 @@ def _traded(bots: Mapping[str, Bot], feed: Feed, tell: Callable[[str], None]) ->
             "bars of what they trade, or choose others with --bots"
         )
     return kept
+
+
+def _shallow(bots: Mapping[str, Bot], tell: Callable[[str], None]) -> dict[str, Bot]:
+    """Return the bots without the models that take minutes to train, which nobody then asks."""
+    deep = {name for name, entry in CATALOG.items() if entry.load().extra}
+    left = {model for bot in bots.values() for model in bot.models if model in deep}
+    if left:
+        tell(f"{', '.join(sorted(left))} are left out: a replay asks them with --deep")
+    return {
+        name: bot.model_copy(update={"models": tuple(m for m in bot.models if m not in deep)})
+        for name, bot in bots.items()
+    }
 
 
 def _arrivals(feed: Feed, days: Sequence[date]) -> list[datetime]:

@@ -47,6 +47,9 @@ def replay(  # noqa: PLR0913 -- options
         Path | None, typer.Option(help="A file or folder of bars instead of the set feed.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Instead of the set one.")] = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="N-HiTS and PatchTST too: minutes for each month.")
+    ] = False,
     to: Out = None,
     json: Json = False,
     dry_run: DryRun = False,
@@ -64,10 +67,11 @@ def replay(  # noqa: PLR0913 -- options
     from workers import history
 
     with render.progress("replay") as told:
-        run = history.replay(chosen, start, end, names, told, render.note)
+        run = history.replay(chosen, start, end, names, told, render.note, deep)
         told(1.0, "summing up")
     command = f"omega replay --from {start} --to {end} --seed {chosen.seed}"
     command += f" --bots {','.join(names)}" if names else ""
+    command += " --deep" if deep else ""
     summary = operate.summarise(chosen, command, run.seconds)
     file = operate.write(summary, chosen, to)
     if json:
