@@ -1,4 +1,10 @@
-"""VALOR trades micro futures around the gamma flip, for minutes and not for days."""
+"""VALOR trades micro futures around the gamma flip, for minutes and not for days.
+
+What it is up against: entered without any choice, long and short in turn, at every seventh of the
+five-minute bars of NQ of 17 February to 28 April 2026 and held for four hours at most, its brackets
+brought -3.45 dollars [-4.81, -2.26] a contract of MNQ (n=1,959), of which 2.24 are costs; before
+them -1.21 [-2.54, 0.12]. With stops so near costs are 9 % of the risk, and of MES 23 %.
+"""
 
 from domain.bot import Bot, Brackets, Factor
 from domain.values import Action
