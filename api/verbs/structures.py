@@ -1,10 +1,10 @@
 """The nine option structures now: legs, prices, what they can gain and lose, and their Greeks."""
 
+from math import isfinite, nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
-from rich.text import Text
 
 from api import opening, render
 from api.verbs.common import Json
@@ -123,8 +123,11 @@ def _simulated(ctx: typer.Context, symbol: str | None, horizon: int) -> Seen:
             f"{index} has no volatility at its newest bar: that takes VIX and 23 closes; "
             "give a file of quotes with --chain"
         )
-    vix = float(tail.series["VIX"][-1])
-    return Seen(quotes.Simulated(surface, horizon, STEP), costs, vix, None)
+    known = {name: float(values[-1]) for name, values in tail.series.items()}
+    vix, gamma = (
+        known[name] if isfinite(known.get(name, nan)) else None for name in ("VIX", "GEX_NET")
+    )
+    return Seen(quotes.Simulated(surface, horizon, STEP), costs, vix, gamma)
 
 
 def _built(seen: Seen) -> "tuple[list[Structured], dict[str, str]]":
@@ -246,7 +249,7 @@ def _show(
     }
     parts = [render.pairs(facts, f"{board.symbol} structures  {render.when(board.asof)}")]
     if built:
-        parts += [_prices(board, built), _sensitivities(built)]
+        parts += [_legs(built), _prices(board, built), _sensitivities(built)]
     if ranked is not None:
         parts.append(_candidates(ranked))
     render.show(render.spaced(*parts))
@@ -254,31 +257,40 @@ def _show(
         render.note(f"{name} refused: {why}")
 
 
+def _legs(built: "list[Structured]") -> Any:
+    rows = [
+        (
+            found.structure,
+            ", ".join(f"{leg.quantity:+d} {leg.strike:g} {leg.right}" for leg in found.bare),
+        )
+        for found in built
+    ]
+    return render.table("", ("", "legs~"), rows)
+
+
 def _prices(board: "Board", built: "list[Structured]") -> Any:
-    from trading.structures.catalog import CATALOG
     from trading.structures.offer import contract
 
     rows = []
     for found in built:
-        legs = ", ".join(f"{leg.quantity:+d} {leg.strike:g} {leg.right}" for leg in found.bare)
         gain = found.max_gain
         rows.append(
             (
-                Text.assemble(CATALOG[found.structure].title, (f"\n{legs}", "dim")),
+                found.structure,
                 f"{found.entry.amount:+,.2f}",
                 render.NONE if found.natural is None else f"{found.natural.amount:+,.2f}",
-                render.dollars(contract(found.entry).amount),
                 "unbounded" if gain is None else render.dollars(contract(gain).amount),
                 render.dollars(contract(found.max_loss).amount),
-                "\n".join(f"{spot:,.2f}" for spot in found.break_evens) or render.NONE,
-                f"{_implied(board, found):.1%}",
+                " ".join(f"{spot:,.0f}" for spot in found.break_evens) or render.NONE,
+                f"{_implied(board, found):.0%}",
             )
         )
-    columns = ("~", ">at mid", ">natural", ">a contract", ">most won", ">most lost")
+    columns = ("", ">at mid", ">natural", ">won", ">lost", ">breaks even", ">wins")
     title = (
-        "A credit is +, a debit -. Most won and lost are of one contract, after costs in and out"
+        "A credit is +, a debit -, in points. Won and lost: at most, in $ a contract, after costs. "
+        "Wins: how likely, as implied at the money"
     )
-    return render.table(title, (*columns, ">breaks even", ">implied p"), rows, leading=1)
+    return render.table(title, columns, rows)
 
 
 def _sensitivities(built: "list[Structured]") -> Any:
@@ -289,8 +301,11 @@ def _sensitivities(built: "list[Structured]") -> Any:
         rows.append(
             (
                 found.structure,
-                *(f"{value:+.4f}" for value in mine),
-                *(f"{value:+,.2f}" for value in theirs),
+                *(f"{value:+.{digits}f}" for value, digits in zip(mine, (3, 4, 2, 2), strict=True)),
+                *(
+                    f"{value:+,.{digits}f}"
+                    for value, digits in zip(theirs, (1, 2, 0, 0), strict=True)
+                ),
             )
         )
     names = (">delta", ">gamma", ">theta", ">vega")
@@ -316,5 +331,5 @@ def _candidates(ranked: "Scan") -> Any:
         f"By this view: {ranked.expected_move:.2%} expected, {ranked.priced_move:.2%} priced, "
         "whichever way"
     )
-    columns = ("", "suits", ">implied p", ">p", ">expected", ">edge", ">size", "why~")
+    columns = ("", "suits", ">implied", ">wins", ">expected", ">edge", ">size", "why~")
     return render.table(title, columns, rows)

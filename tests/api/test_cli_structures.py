@@ -49,7 +49,7 @@ def test_all_nine_are_priced_out_of_a_chain(fresh, quoted: Path) -> None:
         ("call", 2405.0),
     ]
     text = fresh("structures", "--chain", str(quoted)).out
-    for said in ("Iron butterfly", "+1 2405 put, +1 2405 call", "unbounded", "theta", "natural"):
+    for said in ("iron_butterfly", "+1 2405 put, +1 2405 call", "unbounded", "theta", "natural"):
         assert said in text
     assert "simulated" not in text
 

@@ -179,11 +179,12 @@ def _legs(
     shape: Structure, board: Board, centre: Points, away: Points, wing: Points | None
 ) -> Iterator[Leg]:
     # of one strike, or a straddle whose put is not listed there would become something else
-    listed = [board.strikes(right) for right in sorted({row.right for row in shape.rows})]
-    money = _nearest(reduce(np.intersect1d, listed), centre, board)
+    listed = {row.right: board.strikes(row.right) for row in shape.rows}
     for row in shape.rows:
-        strikes, anchor = board.strikes(row.right), money
-        if not shape.atm:
+        strikes = listed[row.right]
+        if shape.atm:
+            anchor = _nearest(reduce(np.intersect1d, listed.values()), centre, board)
+        else:
             anchor = _outward(strikes, centre + row.side * away, row.side, board)
         strike = _wing(strikes, anchor, row.side * row.wings, wing, board)
         yield Leg(right=row.right, strike=strike, quantity=row.quantity)
