@@ -52,7 +52,7 @@ class Run(NamedTuple):
     """What was left out of it, and what its history lacks, in sentences."""
 
 
-def replay(  # noqa: PLR0913 -- what a replay may be told
+def replay(
     settings: Settings,
     start: date,
     end: date,

@@ -309,7 +309,9 @@ def _one_maker(before: Manifest, merged: Manifest) -> None:
     if not doubt:
         return
     there = [
-        f"{file} of {maker or files.OWN}" for name, maker, file in held if doubt.startswith(name)
+        f"{file} of {maker or files.OWN}"
+        for name, maker, file in held
+        if doubt.startswith(f"{name} ")
     ]
     already = f" There already is {there[0]}." if there else ""
     raise Refused(f"{doubt}.{already} Leave one out, or give it a home of its own (OMEGA_HOME).")

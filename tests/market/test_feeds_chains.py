@@ -515,7 +515,7 @@ def test_all_real_history_goes_into_one_home(settings: Settings) -> None:
     assert len({entry.name for entry in first.taken}) == len(first.taken) == 7 + 6 + 18
     feed = feed_of(settings)
     assert len(feed.panel()) == 8817 + 34
-    assert not feed.quarantined()
+    assert {entry.defect for entry in feed.quarantined()} <= {"GAP"}
     assert np.isfinite(feed.panel().series["GEX_NET"]).sum() == 3439 + 33
     assert np.isfinite(feed.panel().series["GEX_FLIP"]).sum() == 17
     assert intake.take(given, settings) == first  # again, and nothing is replaced

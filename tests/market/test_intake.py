@@ -255,9 +255,10 @@ def test_several_files_are_taken_in_together_or_not_at_all(
     tmp_path: Path, settings: Settings
 ) -> None:
     source = folder(tmp_path, ACME=BARS, VIX=BARS, notes="hello\nworld\n")
-    (tmp_path / "SPY.csv").write_text(INTRADAY)
+    (tmp_path / "GEX_NET.csv").write_text(BARS)
+    (tmp_path / "gex.csv").write_text("date,price,dix,gex\n2018-11-20,2641.9,0.4,1e9\n")
     with pytest.raises(Refused, match="a home of its own"):
-        intake.take([source, tmp_path / "SPY.csv"], settings, "America/New_York")
+        intake.take([source, tmp_path / "GEX_NET.csv", tmp_path / "gex.csv"], settings)
     assert not settings.home.exists()
     given = [source / f"{name}.csv" for name in ("ACME", "VIX", "ACME", "notes")]
     done = intake.take(given, settings)

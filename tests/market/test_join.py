@@ -3,7 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from market import calendar
 from market.feeds.join import Levels, known_at
 
 
@@ -72,3 +75,23 @@ def test_a_value_made_after_the_close_is_known_in_the_next_session_alone(
 ) -> None:
     made = DAILY._replace(after=True)
     np.testing.assert_array_equal(known_at(stamps(time), made), [value])
+
+
+CLOSES, OPENS = calendar.hours().closes[7000:7040], calendar.hours().opens[7000:7040]
+
+
+@given(
+    held=st.sets(st.integers(0, 39), min_size=1),
+    minutes=st.lists(st.integers(0, 60 * 24 * 60), min_size=1, max_size=20),
+)
+def test_what_is_made_after_a_close_is_never_seen_before_the_next_open(
+    held: set[int], minutes: list[int]
+) -> None:
+    own = sorted(held)
+    frame = pd.DataFrame({"time": CLOSES[own], "close": np.array(own, float)})
+    times = OPENS[0] + np.unique(minutes).astype("timedelta64[m]")
+    known = known_at(times, Levels(frame, after=True))
+    for time, value in zip(times, known, strict=True):
+        open_now = np.flatnonzero(time >= OPENS)
+        before = int(open_now[-1]) - 1
+        assert value == before if before in held else np.isnan(value)

@@ -167,7 +167,7 @@ def test_two_makers_of_one_series_are_never_mixed(
 
 def test_one_maker_does_not_take_the_place_of_another(tmp_path: Path, settings: Settings) -> None:
     intake.take(folder(tmp_path, SPX=BARS, gex=SQUEEZE), settings)
-    with pytest.raises(Refused, match=r"There already is gex\.csv of SqueezeMetrics"):
+    with pytest.raises(Refused, match=r"There already is gex.csv of SqueezeMetrics"):
         intake.take(folder(tmp_path, gex=ALPHA) / "gex.csv", settings)
     assert catalog.create(settings).panel().series["GEX_NET"][1] == 1e9
 
