@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -231,10 +232,10 @@ def walk(feed: Feed, settings: Settings) -> Walk:
     """Walk every learner forward, through as much as is known of what it is about."""
     panel, found = feed.panel(), {}
     for name in CATALOG:
-        own = about(panel, name)
+        own, began = about(panel, name), perf_counter()
         asof = moment(own, -1)
         found[name] = validation.validate(name, own, asof, settings.seed, settings.costs)
-        told(f"{found[name].sentence}")
+        told(f"{perf_counter() - began:6.1f} s  {found[name].sentence}")
     return Walk(window(feed), found)
 
 
@@ -301,8 +302,8 @@ def walked(found: dict[str, Validation]) -> str:
                 number(m["brier"].value),
                 number(m["brier_base"].value),
                 number(m["brier_logistic"].value),
-                measure(m["skill"], 3),
-                measure(m["skill_logistic"], 3),
+                measure(m["skill"]),
+                measure(m["skill_logistic"]),
                 plain(one, measured),
             )
         )
