@@ -267,16 +267,19 @@ def plain(walked: Validation, trials: int = 1) -> str:
             Health.UNKNOWN: "unknown: too few sessions for an interval",
         }[walked.health]
     m = walked.total.measures
-    logistic = m["skill_logistic"]
-    beats = logistic.low is not None and logistic.low > 0
-    words = (
-        "beats the base rate and the logistic regression"
-        if beats
-        else ("beats the base rate, and is not better than a logistic regression")
-    )
+    words = f"beats the base rate{beside(m['skill_logistic'])}"
     if trials > 1 and not beats_base(m["skill"], trials):
-        words += f"; one of {trials} learners would by chance"
+        words += f"; with {trials} learners tried, that may be chance"
     return words
+
+
+def beside(logistic: Measure) -> str:
+    """Return how one that beats the base rate stands beside a logistic regression."""
+    if logistic.low is not None and logistic.low > 0:
+        return " and the logistic regression"
+    if logistic.high is not None and logistic.high < 0:
+        return ", and is worse than a logistic regression"
+    return ", and is not better than a logistic regression"
 
 
 def sentence(words: str) -> str:
