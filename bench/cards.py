@@ -16,6 +16,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
+from time import perf_counter
 from typing import NamedTuple
 
 import numpy as np
@@ -231,10 +232,10 @@ def walk(feed: Feed, settings: Settings) -> Walk:
     """Walk every learner forward, through as much as is known of what it is about."""
     panel, found = feed.panel(), {}
     for name in CATALOG:
-        own = about(panel, name)
+        own, began = about(panel, name), perf_counter()
         asof = moment(own, -1)
         found[name] = validation.validate(name, own, asof, settings.seed, settings.costs)
-        told(f"{found[name].sentence}")
+        told(f"{perf_counter() - began:6.1f} s  {found[name].sentence}")
     return Walk(window(feed), found)
 
 
@@ -266,16 +267,19 @@ def plain(walked: Validation, trials: int = 1) -> str:
             Health.UNKNOWN: "unknown: too few sessions for an interval",
         }[walked.health]
     m = walked.total.measures
-    logistic = m["skill_logistic"]
-    beats = logistic.low is not None and logistic.low > 0
-    words = (
-        "beats the base rate and the logistic regression"
-        if beats
-        else ("beats the base rate, and is not better than a logistic regression")
-    )
+    words = f"beats the base rate{beside(m['skill_logistic'])}"
     if trials > 1 and not beats_base(m["skill"], trials):
-        words += f"; one of {trials} learners would by chance"
+        words += f"; with {trials} learners tried, that may be chance"
     return words
+
+
+def beside(logistic: Measure) -> str:
+    """Return how one that beats the base rate stands beside a logistic regression."""
+    if logistic.low is not None and logistic.low > 0:
+        return " and the logistic regression"
+    if logistic.high is not None and logistic.high < 0:
+        return ", and is worse than a logistic regression"
+    return ", and is not better than a logistic regression"
 
 
 def sentence(words: str) -> str:
@@ -301,8 +305,8 @@ def walked(found: dict[str, Validation]) -> str:
                 number(m["brier"].value),
                 number(m["brier_base"].value),
                 number(m["brier_logistic"].value),
-                measure(m["skill"], 3),
-                measure(m["skill_logistic"], 3),
+                measure(m["skill"]),
+                measure(m["skill_logistic"]),
                 plain(one, measured),
             )
         )

@@ -1,5 +1,6 @@
 """How every learner stands: who answers, who was tried, who never was, and who cannot be."""
 
+import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from enum import StrEnum
 from inspect import getdoc
@@ -12,6 +13,8 @@ from storage import registry
 from storage.engine import Store
 from storage.registry import Ruled, Ruling
 
+NOTE = re.compile(r"\s*\[\d+\]_")
+"""Where a docstring points to its references, which are not shown."""
 Lacking = Callable[[Sequence[str]], Mapping[str, str]]
 """Given names of models, what must be imported before each can be trained; others are left out."""
 
@@ -73,7 +76,7 @@ class About(Value):
 
 def _prose(text: str) -> str:
     found = []
-    for paragraph in text.split("\n\n"):
+    for paragraph in NOTE.sub("", text).split("\n\n"):
         lines = paragraph.splitlines()
         if len(lines) > 1 and set(lines[1]) == {"-"}:
             break

@@ -96,7 +96,7 @@ def validate(
         raise Refused(f"{name} learns distances {model.target.distances}; {distance} is not one")
     try:
         if why := unavailable(name, panel, asof):
-            raise Unavailable(f"it is unavailable: {why}")
+            raise Unavailable(why)
         data = labelled(panel, model.target, model.features, asof, costs)
         years = _walk(name, data, seed, distance, sessions)
     except (ModelError, DataError) as error:

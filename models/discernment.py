@@ -45,6 +45,12 @@ class Discernment(XGBoosted):
         "volume_ratio_20",
     )
     retrain = "0 18 * * sun"
+    limits: ClassVar[str] = (
+        "How far an index goes follows from how far it went lately, and that is most of what can "
+        "be learned here: that it tells a move of half a percent says little of its direction, for "
+        "when one side is likely the other is too. Open to close: what happens overnight is not "
+        "in it, and a session whose open is only the close before it is left out."
+    )
     rounds = 33
     parameters: ClassVar[dict[str, float]] = {
         "max_depth": 3,

@@ -10,7 +10,7 @@ from domain.values import FloatArray
 from models.base import Target
 from models.boosting import Boosted
 from models.forest import Forest, from_lightgbm
-from models.xgb import CLOSE_ONLY
+from models.xgb import CLOSE_ONLY, SURVIVORS
 
 
 class Lgbm(Boosted):
@@ -26,6 +26,7 @@ class Lgbm(Boosted):
 
     name = "lgbm"
     title = "LightGBM"
+    limits = SURVIVORS
     features = CLOSE_ONLY
     target = Target("rises", horizon=5, universe="stocks")
     min_samples = 1000

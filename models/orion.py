@@ -58,6 +58,11 @@ class Orion(XGBoosted):
 
     requires: ClassVar[tuple[str, ...]] = ("GEX_NET",)
     retrain = WEEKLY
+    limits: ClassVar[str] = (
+        "Gamma is a vendor's, by a method that is not public, and is seen from the session after "
+        "its own. Its history is short beside that of prices, and two vendors' cannot be joined. "
+        "Volatility tells how far a session goes; that a side is told says little of direction."
+    )
     rounds = 33
     parameters: ClassVar[dict[str, float]] = {
         "max_depth": 3,

@@ -16,6 +16,10 @@ class Pattern(XGBoosted):
 
     name = "pattern"
     title = "Pattern learner"
+    limits = (
+        "Its spans are sessions, so no pattern within a day is seen. Oscillators of one index over "
+        "several spans say much the same, and that an index rises is most of what there is to know."
+    )
     features: ClassVar[tuple[str, ...]] = (
         "rsi_2",
         "rsi_7",

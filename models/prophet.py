@@ -46,6 +46,10 @@ class Prophet(Boosted):
 
     name = "prophet"
     title = "Prophet"
+    limits: ClassVar[str] = (
+        "Closes decide, as for WISDOM, whose question this is: where both agree, one question was "
+        "asked twice. It advises on size and strikes, and no answer of it stops a trade."
+    )
     features: ClassVar[tuple[str, ...]] = (*MARKET, "strike_distance")
     target: ClassVar[Target] = Target("survives", horizon=5, universe="index", distances=DISTANCES)
     retrain = WEEKLY
@@ -95,6 +99,10 @@ class Directional(Prophet):
 
     name = "prophet-directional"
     title = "Prophet, direction"
+    limits = (
+        "Which way an index closes in a week is close to a coin toss that a rising market has "
+        "loaded, and the base rate is hard to beat. It cannot tell how far."
+    )
     features = (*MARKET, "is_friday", *FROM_MODELS)
     target = Target("rises", horizon=5, universe="index")
     parameters: ClassVar[dict[str, Any]] = Prophet.parameters | {

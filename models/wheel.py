@@ -21,6 +21,11 @@ class Wheel(XGBoosted):
 
     name = "wheel"
     title = "SPX wheel"
+    limits = (
+        "Labels of 21 sessions overlap: a year holds twelve that do not, and few of them lost, so "
+        "a calm decade teaches it that nothing happens. Expiry alone is asked about; neither what "
+        "the put was sold for nor how far under water it was on the way."
+    )
     features: ClassVar[tuple[str, ...]] = (
         "vix",
         "iv_rank_252",

@@ -38,6 +38,11 @@ class Wisdom(XGBoosted):
 
     name = "wisdom"
     title = "WISDOM"
+    limits = (
+        "Closes decide: a strike that was touched within the five sessions and held at the end "
+        "counts as held. Distances are in expected moves by VIX and not of quoted strikes. The "
+        "three distances of a session share one path, so there is less to learn from than rows."
+    )
     features = (*MARKET, "strike_distance")
     target = Target("survives", horizon=5, universe="index", distances=DISTANCES)
     retrain = "0 16 * * sun"

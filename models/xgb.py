@@ -28,6 +28,12 @@ CLOSE_ONLY = (
     "vix",
 )
 """Features of a stock that need its closes and the VIX, and at most sixty bars of them."""
+SURVIVORS = (
+    "All stocks of the packaged history survived to 2022, so rises are more frequent in it than "
+    "they were for who chose at the time. Twenty stocks of one day share one market, so intervals "
+    "count sessions and not rows. Closes only: neither volume nor opens are known."
+)
+"""What no learner of stocks can know."""
 
 
 class Xgb(XGBoosted):
@@ -38,6 +44,7 @@ class Xgb(XGBoosted):
 
     name = "xgb"
     title = "XGBoost"
+    limits = SURVIVORS
     features = CLOSE_ONLY
     target = Target("rises", horizon=5, universe="stocks")
     min_samples = 1000

@@ -14,7 +14,7 @@ from storage import engine, registry
 from storage.engine import Store
 
 GEX = "import a GEX history"
-DIRECTIONAL = CATALOG["prophet-directional"]
+CONDOR = CATALOG["prophet-condor"]
 AT = datetime(2018, 1, 5, tzinfo=UTC)
 
 
@@ -80,6 +80,7 @@ def test_of_what_can_always_be_trained_no_feed_is_opened(fresh, monkeypatch) -> 
     for name in CATALOG:
         kind = CATALOG[name].load()
         monkeypatch.setattr(kind, "requires", ())
+        monkeypatch.setattr(kind, "extra", "")
         monkeypatch.setattr(kind, "target", Directional.target)
     assert fresh("models", "list", "--json").json["feed"] is None
 
@@ -91,7 +92,7 @@ def test_an_unavailable_model_fails_who_named_it_and_not_who_asked_for_all(
     every = list(CATALOG)
     for name in every[1:]:
         monkeypatch.delitem(CATALOG, name)
-    monkeypatch.setitem(CATALOG, "prophet-directional", DIRECTIONAL)
+    monkeypatch.setitem(CATALOG, "prophet-condor", CONDOR)
     monkeypatch.setattr(CATALOG[every[0]].load(), "requires", ("GEX_NET",))
     lacking = f"{every[0]} is unavailable: {GEX}"
 
@@ -112,7 +113,7 @@ def test_an_unavailable_model_fails_who_named_it_and_not_who_asked_for_all(
         assert (said.code, lacking in said.err or lacking in said.out) == (0, True)
     assert states(fresh) == {
         every[0]: ("unavailable", GEX),
-        "prophet-directional": ("champion", states(fresh)["prophet-directional"][1]),
+        "prophet-condor": ("champion", states(fresh)["prophet-condor"][1]),
     }
 
 
@@ -124,6 +125,63 @@ def test_a_version_shows_its_measures_with_interval_and_n(omega) -> None:
     assert told["version"]["version"] == champion(omega)
     assert omega("models", "show", "nobody").code == 2
     assert omega("models", "show", "wisdom", "000000000000").code == 1
+
+
+def test_a_card_is_of_the_fit_that_was_judged(omega) -> None:
+    name = "prophet"
+    told = omega("models", "show", name, "--card", "--json").json
+    held, one = told["held"], told["version"]
+    assert held["rows"] == one["measures"]["brier"]["n"]
+    assert sum(group["n"] for group in held["bins"]) == held["rows"]
+    assert held["until"] == one["trained_to"]
+    shown = [feature for group in held["influences"] for feature in group["features"]]
+    assert sorted(shown) == sorted(one["features"])
+    assert 0 < told["latency"]["p50"] <= told["latency"]["p99"]
+    assert len(told["schema_hash"]) == 12
+    assert told["about"]["purpose"].startswith("The chance that a premium trade works out")
+
+    text = omega("models", "show", name, "--card").out
+    for word in ("Calibration: ", "● came true", "┼", "Brier rises by", "strike_distance", "µs"):
+        assert word in text
+    plain = omega("models", "show", name)
+    assert "--card" in plain.out
+    assert "Brier rises by" not in plain.out
+    assert omega("models", "show", name, "--json").json["held"] is None
+
+
+def test_a_card_has_the_champion_before_beside_it(omega) -> None:
+    with opened(omega) as store:
+        ruled = [r for r in registry.ledger(store, "wisdom") if r.ruling is registry.Ruling.PROMOTE]
+    first, second = ruled[0].version, ruled[1].version
+    told = omega("models", "show", "wisdom", second, "--json").json
+    assert told["previous"]["version"] == first
+    assert f"champion before, {first}" in " ".join(
+        omega("models", "show", "wisdom", second).out.split()
+    )
+    assert omega("models", "show", "wisdom", first, "--json").json["previous"] is None
+
+
+def test_a_card_of_data_that_is_not_there_any_more_is_refused(omega, tmp_path, monkeypatch) -> None:
+    bars = "".join(f"2015-{m:02}-{d:02},{20 + d}\n" for m in range(1, 13) for d in range(5, 25))
+    for name in ("SPX", "VIX"):
+        (tmp_path / f"{name}.csv").write_text(f"date,close\n{bars}")
+    monkeypatch.setenv("OMEGA_FEED", "files")
+    monkeypatch.setenv("OMEGA_DATA", str(tmp_path))
+    said = omega("models", "show", "prophet", "--card")
+    assert (said.code, "Brier" in said.out) == (1, False)
+    assert omega("models", "show", "prophet").code == 0
+
+
+def test_who_never_learned_has_a_card_too(fresh, monkeypatch) -> None:
+    monkeypatch.setattr(Xgb, "requires", ("GEX_NET",))
+    told = fresh("models", "show", "xgb", "--json").json
+    assert (told["version"], told["ledger"], told["held"]) == (None, [], None)
+    assert (told["standing"]["state"], told["standing"]["reason"]) == ("unavailable", GEX)
+    text = fresh("models", "show", "xgb", "--card").out
+    assert f"unavailable: {GEX}" in text
+    assert "survived to 2022" in text
+    assert fresh("models", "show", "wisdom").code == 0
+    assert fresh("models", "show", "wisdom", "000000000000").code == 1
 
 
 def test_compare_says_what_the_gate_would(omega) -> None:

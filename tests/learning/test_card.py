@@ -164,9 +164,9 @@ def test_a_model_whose_extra_is_not_installed_is_unavailable(
 ) -> None:
     monkeypatch.setattr(Wisdom, "extra", "deep")
     monkeypatch.setitem(trainer.LIBRARIES, "deep", "no_such_library")
-    why = "install the extra `deep`, it needs no_such_library"
+    why = "it needs the extra `deep` (`make deep`)"
     assert trainer.unavailable("wisdom", packaged, ASOF) == why
-    with pytest.raises(Unavailable, match="install the extra"):
+    with pytest.raises(Unavailable, match="it needs the extra"):
         train("wisdom", packaged, ASOF, 7, COSTS)
     monkeypatch.setitem(trainer.LIBRARIES, "deep", "numpy")
     assert trainer.unavailable("wisdom", packaged, ASOF) == ""
