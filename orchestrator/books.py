@@ -10,7 +10,7 @@ from datetime import datetime
 from domain.book import KillCode, Scope, Switch, Switches
 from domain.bot import Bot
 from domain.errors import DataError, Transient
-from domain.market import Bar, Surface
+from domain.market import Bar
 from domain.trade import Fill, Intent, Order, Position, Trade
 from domain.values import Value
 from market import calendar, pricing
@@ -101,31 +101,40 @@ def _fill(desk: Desk, order: Order, expires: datetime, now: datetime) -> Fill | 
 
 
 def _quote(desk: Desk, order: Order, expires: datetime, now: datetime) -> Quote | None:
-    """Return the first price after the order was placed, or None while there is none."""
+    """Return the first price after the order was placed, or None while there is none.
 
-    def known(asof: datetime) -> Surface | None:
-        return desk.surface(asof) if order.proposal.legs else None
+    Where there are bars within sessions an order is for the session that it was placed in, or for
+    the next if that was over: what was to expire by then is not sold a day later.
+    """
+    found = _met(desk, order, now)
+    if found is None:
+        return None
+    (at, price), scans, left = found, desk.feed.scans(order.symbol), None
+    if scans:
+        left = calendar.left(at, expires)
+        if not left or at > calendar.ahead(order.placed_at, 1):
+            return None
+    known = desk.surface(at) if order.proposal.legs else None
+    return Quote(
+        symbol=order.symbol, at=at, price=price, surface=known, horizon=left, next_bar=scans
+    )
 
-    found = desk.feed.entry(order.symbol, order.placed_at, now)
-    if found is not None:
-        return Quote(
-            symbol=order.symbol,
-            at=found[0],
-            price=found[1],
-            surface=known(found[0]),
-            horizon=calendar.left(found[0], expires),
-            next_bar=True,
-        )
+
+def _met(desk: Desk, order: Order, now: datetime) -> tuple[datetime, float] | None:
+    """Return when and where an order meets the market by now."""
+    first = desk.feed.entry(order.symbol, order.placed_at, now)
+    if first is not None:
+        return first
     session = calendar.session_of(now)
     if session is not None:
         opened = calendar.opens(session)
         price = desk.feed.opening(order.symbol, opened) if opened > order.placed_at else None
         if price is not None:
-            return Quote(symbol=order.symbol, at=opened, price=price, surface=known(opened))
+            return opened, price
     bar = desk.feed.bar(order.symbol, now)
     if bar is None or bar.at <= order.placed_at or bar.open is not None:
         return None
-    return Quote(symbol=order.symbol, at=bar.at, price=bar.close, surface=known(bar.at))
+    return bar.at, bar.close
 
 
 def mark(desk: Desk) -> int:

@@ -313,6 +313,27 @@ def test_a_session_without_another_bar_cancels_the_order(tmp_path: Path) -> None
         assert trades.positions(desk.store) == []
 
 
+@pytest.mark.parametrize("last", [at(385), CLOSE])
+def test_what_was_to_expire_today_is_not_sold_tomorrow(tmp_path: Path, last: datetime) -> None:
+    """The last bar of the session is missing, and the next session has all of its bars."""
+    whole, tomorrow = scanning(), date(2016, 3, 10)
+    within = whole.within()
+    assert within is not None
+    kept = within.times != np.datetime64(CLOSE.replace(tzinfo=None))
+    bars = {n: getattr(within, n)[kept] for n in ("open", "high", "low", "close", "volume")}
+    holed = replace(within, times=within.times[kept], **bars)
+    with desk_at(tmp_path, at(385), Within(whole.panel(), holed)) as desk:
+        desk.bots = {"fortress": BOTS["fortress"].model_copy(update={"horizon": 1})}
+        made = ordered(desk, "fortress", "SPX")
+        turn(desk, last)
+        assert books.execute(desk) == 0
+        assert orders.get(desk.store, made.id)[1] == "open"
+        turn(desk, at(0, tomorrow))
+        assert books.execute(desk) == 0
+        assert orders.get(desk.store, made.id)[1] == "cancelled"
+        assert trades.positions(desk.store) == []
+
+
 def held(desk: Desk, quantity: int = 1) -> None:
     ordered(desk, "fortress", "SPX", quantity)
     turn(desk, NOON + FIVE)

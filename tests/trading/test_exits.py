@@ -150,6 +150,20 @@ def test_a_stop_reached_inside_the_bar_is_filled_at_the_stop(low: float, high: f
     assert (closing.why, closing.price) == (Exit.STOP, -15.0)
 
 
+def test_a_bar_of_five_minutes_has_five_minutes_of_time_value() -> None:
+    held, one = position(), spx(2383.0, 2382.0, 2384.0, 2383.0)
+    price = -value(LEGS, usual(2383.0), 4.5) + 0.1
+    near = held.model_copy(update={"stop": price})
+    left, closings = exits.step(near, one, CONDOR, COSTS, 4.5, usual, length=1 / 78)
+    assert closings == ()
+    assert left is not None
+    assert left.mark == pytest.approx(value(LEGS, usual(2383.0), 4.5))
+    left, (closing,) = exits.step(near, one, CONDOR, COSTS, 4.5, usual)
+    assert left is None
+    assert closing.why is Exit.GAP_STOP
+    assert closing.price == pytest.approx(value(LEGS, usual(2383.0), 5.5))
+
+
 def test_a_lone_close_beyond_the_stop_is_filled_at_that_close() -> None:
     _, (closing,) = exits.step(position(), spx(2300.0), CONDOR, COSTS, 4, usual)
     assert closing.why is Exit.STOP
