@@ -19,6 +19,7 @@ from market.features.catalog import CATALOG as FEATURES
 from models import catalog, parity
 from models.base import FROM_TRADE, Artifact, Model
 from models.boosting import XGBoosted
+from models.explain import group
 from models.forest import Forest
 from models.lgbm import Lgbm
 from models.onnx import Served
@@ -319,7 +320,7 @@ def test_an_answer_carries_what_its_features_added(fitted: dict[str, Model], nam
             odds = why.base + sum(why.parts.values()) + why.rest
             raw = float(served.raw(row[None])[0])
             assert 1 / (1 + np.exp(-odds)) == pytest.approx(raw, abs=2e-5)
-    first = next(iter(served.artifact.features))
+    first = group(next(iter(served.artifact.features)))
     assert served.answer(x[0]).why == served.answer(x[0]).why
     assert any(first in (a.why.parts if a.why else {}) for a in map(served.answer, x))
 
