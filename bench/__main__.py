@@ -16,7 +16,7 @@ from time import perf_counter
 
 import numpy as np
 
-from bench import fleet
+from bench import fleet, floor
 from bench import rows as names
 from bench.tables import table
 from domain.clock import VirtualClock
@@ -151,7 +151,8 @@ def main() -> None:
         run = replay(settings, START, END)
         clock = VirtualClock(calendar.closes(date(2016, 7, 1)))
         with bound(open_desk(settings, clock, Env.REPLAY)) as desk:
-            rows = deciding(desk) + serving(desk) + seeing(desk) + recording(desk) + playing(run)
+            rows = deciding(desk) + serving(desk) + [(names.FLOOR, *floor.measured())]
+            rows += seeing(desk) + recording(desk) + playing(run)
         rows += fleet.measured(settings)
     if tuple(row[0] for row in rows) != names.NAMES:
         raise SystemExit("the rows are not those that bench/rows.py names: change both together")

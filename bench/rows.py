@@ -4,6 +4,7 @@ DECIDE = "decide, inline, all layers and models"
 HASHED = "the same with its hash"
 XGB = "XGBoost, one row: ONNX against its scikit-learn call"
 LGBM = "LightGBM, one row: ONNX against its scikit-learn call"
+FLOOR = "inference of the full floor, one row"
 FEATURES = "features for one new bar"
 APPENDED = "audit appends"
 VERIFIED = "audit records verified"
@@ -18,7 +19,7 @@ TASKIQ = "decisions over Redis, against taskiq"
 RQ = "decisions over Redis, against rq"
 
 NAMES = (
-    *(DECIDE, HASHED, XGB, LGBM, FEATURES, APPENDED, VERIFIED, REPLAY),
+    *(DECIDE, HASHED, XGB, LGBM, FLOOR, FEATURES, APPENDED, VERIFIED, REPLAY),
     *(CANVAS, CANVASES, ONE_SHARES, SHARES, SCALED),
     *(DRAMATIQ, TASKIQ, RQ),
 )

@@ -22,11 +22,13 @@ DIGITS = 6
 """Decimals that are kept, so that the last bit of a machine's sums is no part of a record."""
 ALL, LARGEST = 20, 12
 """Features up to which each has its number in the record, and how many have one beyond that."""
-INNER = 7
-"""Inner nodes of a tree, at most, for which every way through it is computed beforehand: those of
-depth 3, or of eight leaves."""
+INNER = 8
+"""Inner nodes of a tree, at most, for which every way through it is computed beforehand: as many as
+a byte has bits, and one more than trees of depth 3 or of eight leaves have."""
 ENTRIES = 1_000_000
 """Numbers in those tables, at most: 8 MB a model."""
+AT_ONCE = 16
+"""Patterns that are computed together."""
 LAG = re.compile(r"(.+)_lag_(\d+)")
 LAGS = (5, 21)
 """Sessions in whose reach the lags of one family are one group: a week, a month, all the rest."""
@@ -127,11 +129,16 @@ class Shapley:
         trees, patterns = len(self._splits), 1 << self._most
         if not 1 <= self._most <= INNER or trees * patterns * self._width > ENTRIES:
             return None
-        number = np.arange(patterns)
-        left = (number[:, None] >> np.arange(self._most) & 1).astype(bool)
-        parts = self._parts(np.tile(left, trees))
-        row = self._tree[:, None] * patterns + number[:, None, None]
-        return self._summed(row, parts, trees * patterns).reshape(trees, patterns, self._width)
+        table = np.empty((trees, patterns, self._width))
+        # A few patterns at a time: all of them at once leave 30 MB of holes in a worker's memory.
+        for start in range(0, patterns, AT_ONCE):
+            some = np.arange(start, min(start + AT_ONCE, patterns))
+            left = (some[:, None] >> np.arange(self._most) & 1).astype(bool)
+            parts = self._parts(np.tile(left, trees))
+            row = self._tree[:, None] * len(some) + np.arange(len(some))[:, None, None]
+            summed = self._summed(row, parts, trees * len(some))
+            table[:, some] = summed.reshape(trees, len(some), self._width)
+        return table
 
     def _parts(self, left: NDArray[np.bool_]) -> FloatArray:
         """Return the contributions by leaf and feature of its path, shape (n, leaves, depth)."""

@@ -102,6 +102,7 @@ class Served:
         if width != len(artifact.features):
             raise ModelError(f"the graph takes {width} features, not {len(artifact.features)}")
         self._cloud = Cloud(artifact.novelty, artifact.features)
+        self._facts: dict[float | None, dict[str, float]] = {}
 
     @cached_property
     def shapley(self) -> Shapley | None:
@@ -118,6 +119,12 @@ class Served:
         if not self.artifact.background:
             return None
         return Occlusion(self.artifact.features, self.artifact.background, self.predict)
+
+    def about(self, distance: float | None) -> dict[str, float]:
+        """Return `Artifact.about`, sorted out once for each distance."""
+        if distance not in self._facts:
+            self._facts[distance] = self.artifact.about(distance)
+        return self._facts[distance]
 
     def answer(self, x: NDArray[np.float32]) -> Answer:
         """Return everything that is said about one row, shape (F,); raises as `predict` does.

@@ -106,7 +106,7 @@ class Champions:
             probability=answer.probability,
             low=answer.low,
             high=answer.high,
-            facts=artifact.about(distance) | answer.told,
+            facts=served.about(distance) | answer.told,
             why=answer.why,
         )
 

@@ -202,6 +202,20 @@ def test_decide_shows_what_every_layer_said(omega) -> None:
     assert told["id"] == "anchor-SPX-20181231T2100Z-2"
 
 
+def test_decide_tells_why_each_model_says_what_it_says(omega) -> None:
+    told = omega("decide", "anchor", "--dry-run", "--json").json
+    text = omega("decide", "anchor", "--dry-run", "--why").out
+    wisdom = told["draft"]["predictions"][0]
+    assert wisdom["model"] == "wisdom"
+    largest = max(wisdom["why"]["parts"], key=lambda name: abs(wisdom["why"]["parts"][name]))
+    adds = f"{wisdom['why']['parts'][largest]:+.4f}"
+    [row] = [line for line in text.splitlines() if line.startswith(largest) and adds in line]
+    assert row.endswith("\N{FULL BLOCK}" * 12)
+    assert f"{wisdom['low']:.4f}, {wisdom['high']:.4f}" in text
+    assert f"makes {wisdom['why']['base'] + sum(wisdom['why']['parts'].values()):+.4f}" in text
+    assert "log-odds" not in omega("decide", "anchor", "--dry-run").out
+
+
 def test_a_dry_decision_is_the_same_and_is_not_recorded(omega) -> None:
     dry = omega("decide", "anchor", "--dry-run", "--json").json
     assert dry["recorded"] is False

@@ -1,6 +1,7 @@
 """Why it did not trade, decided again, and proven."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,29 @@ def test_show_has_the_verdicts_the_order_and_the_place_in_the_chain(omega) -> No
     for layer in ("safety", "inference", "advisor", "correlation", "sizing", "seal"):
         assert layer in text
     assert omega("trail", "show", "nothing").code == 2
+
+
+def test_why_says_what_every_feature_added_from_the_record_alone(omega) -> None:
+    [(key,)] = omega.sql(
+        "SELECT id FROM decisions WHERE quantity > 0 AND symbol = 'SPX' ORDER BY id LIMIT 1"
+    )
+    shutil.rmtree(omega.home / "artifacts")
+    told = omega("trail", "show", key, "--json").json
+    assert "feature" not in omega("trail", "show", key).out
+    text = omega("trail", "show", key, "--why").out
+    for said in told["draft"]["predictions"]:
+        why = said["why"]
+        assert why["kind"] == "shap"
+        assert said["low"] <= said["probability"] <= said["high"]
+        assert f"[{said['low']:.4f}, {said['high']:.4f}]" in text
+        part = text[text.index(f"version{' ' * 17}{said['version']}") :]
+        lines = [line.split() for line in part.splitlines()]
+        places = [[line[0] for line in lines if line].index(name) for name in why["parts"]]
+        sizes = [abs(part) for part in why["parts"].values()]
+        in_order = [size for _, size in sorted(zip(places, sizes, strict=True))]
+        assert in_order == sorted(sizes, reverse=True), "the largest first"
+        odds = why["base"] + sum(why["parts"].values())
+        assert f"makes {odds:+.4f}" in part
 
 
 def test_show_says_what_a_trade_can_bring_and_where_it_breaks_even(omega) -> None:

@@ -1,20 +1,31 @@
 """What every model in the catalog promises. A new model is tested by its line there."""
 
 import json
+from hashlib import sha256
+from itertools import pairwise
 
+import lightgbm as lgb
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
+import xgboost as xgb
 
 from domain import examples
 from domain.errors import FeatureMismatch, InsufficientData, IntegrityError, ModelError
+from domain.values import canonical
 from learning import trainer
 from learning.significance import auc, block, score
 from market.features.catalog import CATALOG as FEATURES
 from models import catalog, parity
 from models.base import FROM_TRADE, Artifact, Model
+from models.boosting import XGBoosted
+from models.explain import group
+from models.forest import Forest
+from models.lgbm import Lgbm
 from models.onnx import Served
-from tests.models.made import samples
+from models.serving import Champions
+from tests.models.made import Shelf, context, samples, version
 
 HERE = [n for n, line in catalog.CATALOG.items() if not trainer.lacking_extra(line.load().extra)]
 EVERY = pytest.mark.parametrize("name", HERE)
@@ -270,6 +281,231 @@ def test_a_broken_graph_is_refused(fitted: dict[str, Model], name: str) -> None:
     for graph in (artifact.onnx[:-9], artifact.onnx[: len(artifact.onnx) // 2], b"graph"):
         with pytest.raises(ModelError):
             Served(artifact.model_copy(update={"onnx": graph})).self_test()
+
+
+def rows(model: Model) -> np.ndarray:
+    """Return new rows, one in twenty of their numbers unknown, in the columns of the artifact."""
+    x = split(model)[2][list(model.export().features)].to_numpy(np.float32)[:200]
+    return np.where(np.random.default_rng(5).random(x.shape) < 0.05, np.float32(np.nan), x)
+
+
+@EVERY
+def test_what_its_features_add_is_what_the_training_library_says(
+    fitted: dict[str, Model], name: str
+) -> None:
+    """The libraries that say so are XGBoost and LightGBM; for all, it adds up to the answer."""
+    model, x = fitted[name], rows(fitted[name])
+    served = Served(model.export())
+    if served.shapley is None:
+        pytest.skip("its graph is no forest; what it adds is measured by asking")
+    told = served.shapley.every(x)
+    if isinstance(model, XGBoosted):
+        said = np.asarray(model._booster.predict(xgb.DMatrix(x), pred_contribs=True), float)
+    elif isinstance(model, Lgbm):
+        said = np.asarray(model._booster.predict(x, pred_contrib=True, num_threads=1))
+        assert isinstance(model._booster, lgb.Booster)
+    else:
+        said = np.column_stack([told, np.full(len(x), served.shapley.base)])
+    np.testing.assert_allclose(told, said[:, :-1], rtol=0, atol=1e-5)
+    np.testing.assert_allclose(served.shapley.base, said[:, -1], rtol=0, atol=1e-5)
+    odds = served.shapley.base + told.sum(axis=1)
+    np.testing.assert_allclose(1 / (1 + np.exp(-odds)), model.raw(x), rtol=0, atol=1e-6)
+
+
+@EVERY
+def test_an_answer_carries_what_its_features_added(fitted: dict[str, Model], name: str) -> None:
+    model = fitted[name]
+    served = Served(model.export())
+    x = split(model)[2][list(served.artifact.features)].to_numpy(np.float32)[:50]
+    for row in x:
+        answer = served.answer(row)
+        if answer.probability is None:
+            continue
+        why = answer.why
+        assert why is not None
+        assert all(part == round(part, 6) != 0 for part in why.parts.values())
+        if why.kind == "shap":
+            odds = why.base + sum(why.parts.values()) + why.rest
+            raw = float(served.raw(row[None])[0])
+            assert 1 / (1 + np.exp(-odds)) == pytest.approx(raw, abs=2e-5)
+    first = group(next(iter(served.artifact.features)))
+    assert served.answer(x[0]).why == served.answer(x[0]).why
+    assert any(first in (a.why.parts if a.why else {}) for a in map(served.answer, x))
+
+
+@EVERY
+def test_every_probability_lies_in_its_interval(fitted: dict[str, Model], name: str) -> None:
+    model = fitted[name]
+    served = Served(model.export())
+    x = split(model)[2][list(served.artifact.features)].to_numpy(np.float32)
+    answers = [served.answer(row) for row in x[:200]]
+    known = [a for a in answers if a.probability is not None]
+    assert len(known) > 0.95 * len(answers)
+    for answer in known:
+        assert answer.low is not None
+        assert answer.high is not None
+        assert 0 <= answer.low <= answer.probability <= answer.high <= 1
+        assert 0 < answer.high - answer.low < 0.6
+    for low, high in pairwise(sorted(known, key=lambda a: float(a.probability or 0))):
+        assert float(low.probability or 0) <= float(high.probability or 0)
+
+
+@EVERY
+def test_what_is_like_nothing_it_learned_from_gets_no_probability(
+    fitted: dict[str, Model], name: str
+) -> None:
+    artifact = fitted[name].export()
+    champions = Champions(Shelf(artifact))
+    usual, odd = artifact.golden[0][0], list(artifact.golden[0][0])
+    column = artifact.novelty.columns[0]
+    odd[column] = 40.0
+    [known] = champions.answer(context(artifact, usual))
+    [new] = champions.answer(context(artifact, odd))
+    assert known.probability is not None
+    assert known.facts["novelty"] <= known.facts["novelty_limit"]
+    assert (new.probability, new.low, new.high, new.why) == (None, None, None, None)
+    assert new.reason.startswith(f"out of distribution: {artifact.features[column]} 40 is ")
+    assert new.facts == {
+        "novelty": new.facts["novelty"],
+        "novelty_limit": artifact.novelty.limit,
+    }
+    assert new.facts["novelty"] > artifact.novelty.limit
+    assert new.novel
+    assert not known.novel
+
+
+@EVERY
+def test_of_what_it_did_not_learn_from_hardly_anything_is_unheard_of(
+    fitted: dict[str, Model], name: str
+) -> None:
+    model = fitted[name]
+    served = Served(model.export())
+    x = split(model)[2][list(served.artifact.features)].to_numpy(np.float32)[:800]
+    silent = sum(served.answer(row).probability is None for row in x)
+    assert silent <= 0.02 * len(x)
+
+
+def broken(artifact: Artifact, other: Artifact) -> dict[str, bytes]:
+    """Return what may lie where an artifact should, by what happened to it."""
+    content, rng = artifact.to_bytes(), np.random.default_rng(7)
+    fields = json.loads(content)
+    found = {
+        "truncated by a byte": content[:-1],
+        "half of it": content[: len(content) // 2],
+        "empty": b"",
+        "another model's": other.to_bytes(),
+        "a pickle": b"cos\nsystem\n(S'true'\ntR.",
+        "a byte more": content + b"\n",
+    }
+    for name in fields:
+        start = content.index(f'"{name}":'.encode())
+        spot = start + len(name) + 3
+        flipped = bytearray(content)
+        flipped[spot] ^= 1 << int(rng.integers(8))
+        found[f"a bit flipped in {name}"] = bytes(flipped)
+    for place in rng.integers(len(content), size=8).tolist():
+        flipped = bytearray(content)
+        flipped[place] ^= 1 << int(rng.integers(8))
+        found[f"bit flipped at {place}"] = bytes(flipped)
+    return found
+
+
+@EVERY
+def test_whatever_is_not_what_was_stored_is_refused_unread_and_the_last_good_one_serves(
+    fitted: dict[str, Model], name: str
+) -> None:
+    good = fitted[name].export()
+    asked = context(good, good.golden[0][0])
+    other = fitted["wisdom" if name != "wisdom" else "xgb"].export()
+    newer = fitted[name].export(facts={"gain": 0.25})
+    for what, content in broken(newer, other).items():
+        shelf = Shelf(good)
+        champions = Champions(shelf)
+        before = champions.answer(asked)
+        shelf.put(newer, content)
+        assert champions.answer(asked) == before, what
+        assert champions.versions() == {name: good.version}
+        assert "has hash" in champions.refused[name], what
+
+
+def honest_hash(artifact: Artifact, **fields: object) -> tuple[Artifact, bytes]:
+    """Return an artifact as somebody would store it who can make hashes, too."""
+    return (changed := artifact.model_copy(update=fields)), changed.to_bytes()
+
+
+@EVERY
+def test_what_has_the_right_hash_and_cannot_serve_is_refused_and_the_last_good_one_serves(
+    fitted: dict[str, Model], name: str, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    good = fitted[name].export()
+    asked = context(good, good.golden[0][0])
+    x, y = good.knots
+    path = tmp_path_factory.mktemp(name) / "model.onnx"
+    graph = onnx.load_from_string(good.onnx)
+    inside = graph.graph.initializer.add()
+    inside.CopyFrom(onnx.numpy_helper.from_array(np.ones(2000, np.float32), "spare"))
+    onnx.save_model(graph, path, save_as_external_data=True, location="w.bin", size_threshold=0)
+    spoilt: dict[str, tuple[dict[str, object], str]] = {
+        "external data": ({"onnx": path.read_bytes()}, "outside of itself"),
+        "half a graph": ({"onnx": good.onnx[: len(good.onnx) // 2]}, "cannot be loaded"),
+        "falling knots": ({"knots": (x, tuple(reversed(y)))}, "no artifact"),
+        "knots beyond 1": ({"knots": (x, (*y[:-1], 1.5))}, "no artifact"),
+        "knots of other numbers": (
+            {"knots": (x, tuple(v / 2 for v in y)), "low": (), "high": ()},
+            "self-test",
+        ),
+        "an interval elsewhere": ({"low": tuple(min(1.0, v + 0.01) for v in y)}, "no artifact"),
+        "half an interval": ({"low": ()}, "no artifact"),
+        "no limit": ({"novelty": good.novelty.model_copy(update={"limit": -1.0})}, "no artifact"),
+        "other columns": ({"features": good.features[:-1]}, "no artifact"),
+        "other answers": ({"golden": tuple((row, 1 - p) for row, p in good.golden)}, "self-test"),
+    }
+    if good.forest:
+        spoilt["other trees"] = ({"forest": altered(good.forest)}, "not those of its graph")
+        spoilt["half a forest"] = ({"forest": good.forest[:-7]}, "no forest")
+    for what, (fields, why) in spoilt.items():
+        shelf = Shelf(good)
+        champions = Champions(shelf)
+        before = champions.answer(asked)
+        artifact, content = honest_hash(good, **fields)
+        shelf.put(artifact, content)
+        assert champions.answer(asked) == before, what
+        assert why in champions.refused[name], what
+        assert champions.versions() == {name: good.version}
+
+
+def altered(content: bytes) -> bytes:
+    """Return a packed forest with one leaf worth half a unit of log-odds more."""
+    trees = Forest.unpack(content)
+    first = trees.trees[0]
+    value = first.value + np.where(first.left < 0, 0.5, 0.0)
+    return trees._replace(trees=(first._replace(value=value), *trees.trees[1:])).pack()
+
+
+@EVERY
+def test_an_artifact_of_an_older_omega_is_refused_and_says_train_again(
+    fitted: dict[str, Model], name: str
+) -> None:
+    good = fitted[name].export()
+    fields = json.loads(good.to_bytes())
+    for new in ("novelty", "low", "high", "forest", "background"):
+        del fields[new]
+    old = json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    digest = sha256(old).hexdigest()
+    shelf = Shelf(good)
+    champions = Champions(shelf)
+    asked = context(good, good.golden[0][0])
+    before = champions.answer(asked)
+    line = version(good).model_copy(update={"version": digest[:12], "sha256": digest})
+    shelf.lines[name], shelf.content[digest[:12]] = line, old
+    shelf.moved += 1
+    assert champions.answer(asked) == before
+    assert "train again" in champions.refused[name]
+    for lacking in ("novelty", "low", "forest"):
+        less = json.loads(good.to_bytes())
+        del less[lacking]
+        with pytest.raises(ModelError, match="train again"):
+            Artifact.from_bytes(canonical(less).encode())
 
 
 @EVERY

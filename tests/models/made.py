@@ -1,11 +1,14 @@
 """Samples with a known edge, and a shelf that champions are served from."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
 from onnx import TensorProto, helper, numpy_helper
 
+from domain import examples
+from domain.decision import Context
 from domain.errors import IntegrityError
 from domain.version import Stage, Version
 from models.base import FROM_TRADE, Artifact, Model
@@ -50,6 +53,13 @@ def version(artifact: Artifact) -> Version:
         n=500,
         data_hash="0" * 12,
     )
+
+
+def context(artifact: Artifact, row: Sequence[float]) -> Context:
+    """Return a context in which this row is what a bot that asks the artifact's model sees."""
+    known = dict(zip(artifact.features, row, strict=True))
+    bot = examples.bot(models=(artifact.model,), distance=known.pop("strike_distance", None))
+    return examples.context(bot=bot, features=known)
 
 
 def graph(outputs: int = 1, scale: float = 0.1, kind: int = TensorProto.FLOAT) -> bytes:

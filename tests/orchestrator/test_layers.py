@@ -185,6 +185,45 @@ def test_a_model_that_lacks_a_feature_is_told_apart_from_one_that_is_untrained()
     assert "iv_rank_252" in told.veto.reason
 
 
+def novel(model: str) -> Prediction:
+    """Return the abstention of a model that never saw the like."""
+    told = {"novelty": 8.2, "novelty_limit": 4.1}
+    reason = "out of distribution: vix 37.3 is 8.1 deviations from what it learned"
+    return examples.prediction(None, model).model_copy(update={"facts": told, "reason": reason})
+
+
+def test_what_is_like_nothing_it_learned_from_holds_and_says_what_is_odd() -> None:
+    told = inference(answered(premium(), novel("wisdom")))
+    assert vetoed(told) == ("inference", Reason.NOVEL)
+    assert told.veto is not None
+    assert told.veto.reason.startswith("wisdom: out of distribution: vix 37.3 is 8.1 deviations")
+    nobody = inference(answered(stock(), novel("xgb"), novel("lgbm")))
+    assert vetoed(nobody) == ("inference", Reason.NOVEL)
+
+
+def test_one_member_to_which_it_is_new_is_absent_and_says_why() -> None:
+    alone = inference(answered(stock(), novel("xgb"), lgbm=0.6))
+    assert vetoed(alone) == ("inference", Reason.NO_QUORUM)
+    assert alone.veto is not None
+    assert "xgb: out of distribution" in alone.veto.reason
+
+
+def test_an_adviser_to_whom_it_is_new_does_not_stop_wisdom() -> None:
+    assert not inference(answered(premium(), novel("prophet-condor"), wisdom=0.9)).vetoed
+
+
+def test_the_interval_of_the_win_probability_is_evidence() -> None:
+    sure = examples.prediction().model_copy(update={"low": 0.85, "high": 0.95})
+    [said] = inference(answered(premium(), sure)).verdicts
+    assert (said.evidence["p_low"], said.evidence["p"], said.evidence["p_high"]) == (
+        0.85,
+        0.9,
+        0.95,
+    )
+    [said] = inference(answered(premium(), wisdom=0.9)).verdicts
+    assert not {"p_low", "p_high"} & said.evidence.keys()
+
+
 def test_a_feature_that_the_strategy_needs_and_nobody_knows_holds() -> None:
     told = inference(answered(premium(unknown=("rsi_14", "vix")), wisdom=0.9))
     assert vetoed(told) == ("inference", Reason.FEATURE_UNKNOWN)

@@ -5,8 +5,11 @@ from collections.abc import Callable
 import pytest
 
 from domain.decision import Context
+from domain.version import Stage
+from models import catalog
+from models.base import Artifact
 from orchestrator.desk import Desk
-from storage import audit, engine, registry
+from storage import artifacts, audit, engine, registry
 
 
 def spoil(desk: Desk, model: str) -> str:
@@ -16,6 +19,34 @@ def spoil(desk: Desk, model: str) -> str:
     file = desk.store.home / "artifacts" / version.sha256[:2] / version.sha256
     file.write_bytes(file.read_bytes()[:-1])
     return version.version
+
+
+@pytest.mark.parametrize("name", catalog.CATALOG)
+def test_whichever_champion_is_spoilt_it_is_told_of_and_its_predecessor_answers(
+    at_next_close: Callable[[str], Desk], name: str
+) -> None:
+    desk = at_next_close("home")
+    asked = next(c for c in desk.scan() if name in c.bot.models)
+    [before] = [p for p in desk.answers()(asked) if p.model == name]
+    good = registry.champion(desk.store, name)
+    if good is None:
+        pytest.skip(f"{name} has no champion in this history")
+    content = Artifact.from_bytes(desk.registry.artifact(good))
+    newer = content.model_copy(update={"facts": content.facts | {"gain": 0.25}})
+    artifacts.put(desk.store, newer.to_bytes())
+    line = {"version": newer.version, "sha256": newer.sha256, "stage": Stage.CANDIDATE}
+    registry.register(desk.store, good.model_copy(update=line))
+    why = registry.Why(who="test", reason="a drill")
+    registry.promote(desk.store, name, newer.version, good.version, why, desk.clock.now())
+    spoil(desk, name)
+    desk.registry.look()
+    [after] = [p for p in desk.answers()(asked) if p.model == name]
+    assert after == before
+    [one] = told(desk)
+    assert (one.body["model"], one.body["serving"]) == (name, good.version)
+    assert one.body["why"].startswith(f"{newer.version}: ")
+    assert "is not what its name says" in one.body["why"]
+    assert audit.verify(desk.store).ok
 
 
 def condors(desk: Desk) -> list[Context]:
