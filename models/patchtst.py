@@ -20,7 +20,7 @@ class PatchTst(Temporal):
 
     It adds nothing: walked forward through 2016-2018, fitted yearly on 20 stocks, its skill over
     the base rate is 0.0008 [-0.0040, 0.0055] (n=14,980; `omega validate patchtst`), with another
-    seed 0.0000, its AUC 0.510. A training, which is two fits, takes 9 s of a processor on five
+    seed 0.0000, its AUC 0.510. A training, which is two fits, takes 10 s of a processor on five
     years of these stocks.
 
     References
