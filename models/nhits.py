@@ -18,6 +18,11 @@ class Nhits(Temporal):
     and adds its own part to the forecast: one number for all five sessions, then three knots, then
     five. Slow movements are so left to the stack that sees little, and fast ones to the last.
 
+    It adds nothing: walked forward through 2016-2018, fitted yearly on 20 stocks, its skill over
+    the base rate is -0.0016 [-0.0055, 0.0020] (n=14,980; `omega validate nhits`), with another
+    seed -0.0017, its AUC 0.494. A training, which is two fits, takes 2.5 s of a processor on five
+    years of these stocks.
+
     References
     ----------
     .. [1] C. Challu et al., "N-HiTS: neural hierarchical interpolation for time series

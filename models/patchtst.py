@@ -18,6 +18,11 @@ class PatchTst(Temporal):
     that attend to one another with four heads, in one layer, normalised over the batch as in the
     paper. A larger one, 64 wide and of two layers, takes twelve times as long.
 
+    It adds nothing: walked forward through 2016-2018, fitted yearly on 20 stocks, its skill over
+    the base rate is 0.0008 [-0.0040, 0.0055] (n=14,980; `omega validate patchtst`), with another
+    seed 0.0000, its AUC 0.510. A training, which is two fits, takes 10 s of a processor on five
+    years of these stocks.
+
     References
     ----------
     .. [1] Y. Nie et al., "A time series is worth 64 words: long-term forecasting with

@@ -1,5 +1,6 @@
 """Training: what is told of a version was measured where it had not looked."""
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -11,7 +12,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from domain.book import Costs
-from domain.errors import InsufficientData
+from domain.errors import InsufficientData, Unavailable
 from domain.version import Stage
 from learning import trainer
 from learning.dataset import Dataset, labelled
@@ -193,3 +194,25 @@ def test_too_short_a_history_trains_nothing(made: Callable[..., Panel]) -> None:
     panel = made(tells=True, sessions=120)
     with pytest.raises(InsufficientData):
         train("wisdom", panel, LATER, 7, COSTS)
+
+
+def test_an_artifact_carries_the_skill_that_was_measured_where_it_had_not_looked(
+    wisdom: Trained,
+) -> None:
+    skill, facts = wisdom.version.measures["skill"], wisdom.artifact.facts
+    assert (facts["skill"], facts["skill_low"], facts["skill_high"]) == (
+        skill.value,
+        skill.low,
+        skill.high,
+    )
+    assert facts["sessions"] == wisdom.version.measures["sessions"].value
+
+
+def test_a_model_whose_extra_is_not_installed_is_unavailable(
+    packaged: Panel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(trainer.LIBRARIES, "deep", "torch_that_is_not_there")
+    told = "nhits is unavailable: it needs the extra `deep` (`make deep`)"
+    with pytest.raises(Unavailable, match=re.escape(told)):
+        train("nhits", packaged, ASOF, 7, COSTS)
+    assert trainer.unavailable("xgb", packaged, ASOF) == ""

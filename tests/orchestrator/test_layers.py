@@ -350,14 +350,20 @@ def test_one_member_alone_is_no_ensemble_and_the_absent_ones_say_why() -> None:
     told = inference(answered(stock(), silent, xgb=0.9))
     assert vetoed(told) == ("inference", Reason.NO_QUORUM)
     assert told.veto is not None
-    assert told.veto.reason == "1 of 4 members answered, 2 are needed; lgbm: unknown: beta_60"
+    assert told.veto.reason == (
+        "1 of 4 members answered, 2 are needed; "
+        "lgbm: unknown: beta_60; nhits: not asked; patchtst: not asked"
+    )
 
 
 def test_members_that_were_never_trained_are_named() -> None:
     told = inference(answered(stock()))
     assert vetoed(told) == ("inference", Reason.UNTRAINED)
     assert told.veto is not None
-    assert told.veto.reason == ("no champion of xgb, lgbm; train with `omega train xgb lgbm`")
+    assert told.veto.reason == (
+        "no champion of xgb, lgbm, nhits, patchtst; "
+        "train with `omega train xgb lgbm nhits patchtst`"
+    )
 
 
 def test_members_that_lack_a_feature_are_told_apart() -> None:

@@ -12,6 +12,7 @@ from celery import Celery, Task
 from celery.signals import task_success
 
 from beat_schedule import SCHEDULE
+from learning import trainer
 from models.catalog import CATALOG
 from models.prophet import Directional
 from models.xgb import Xgb
@@ -103,6 +104,68 @@ def test_what_is_under_way_is_not_trained_twice(
     desk.clock.turn(desk.clock.now() + LASTS)
     app.send_task("learning.train", kwargs=asked)
     assert eventually(lambda: job(desk, "wisdom")[0] in OVER)
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Desk, Celery]]:
+    """Yield a desk and a worker in an environment without what trains the deep members."""
+    monkeypatch.setitem(trainer.LIBRARIES, "deep", "torch_that_is_not_there")
+    with (
+        desk_at(tmp_path, EARLY) as desk,
+        embedded.running(desk.settings, ("training",)) as app,
+    ):
+        yield desk, app
+
+
+def test_a_round_goes_on_without_what_cannot_be_trained_here_and_says_so(
+    bare: tuple[Desk, Celery], returned: list[tuple[str, Any]]
+) -> None:
+    desk, app = bare
+    app.send_task("learning.together", kwargs={"models": ["nhits", "xgb", "patchtst"]})
+    assert eventually(lambda: "learning.validate" in dict(returned))
+    came = ended(desk)
+    lacks = "Unavailable: it needs the extra `deep` (`make deep`)"
+    assert (came["nhits"], came["patchtst"]) == (lacks, lacks)
+    assert str(came["xgb"]).startswith("InsufficientData")
+    assert jobs.get(desk.store, jobs.training("nhits")) is None
+    assert len(dead.letters(desk.store)) == 1, "the one that had too little history"
+
+
+def test_the_timetable_passes_over_what_cannot_be_trained_here(
+    bare: tuple[Desk, Celery], returned: list[tuple[str, Any]]
+) -> None:
+    desk, app = bare
+    app.send_task("learning.train", kwargs={"model": "nhits"})
+    assert eventually(lambda: bool(returned))
+    lacks = "it needs the extra `deep` (`make deep`)"
+    assert returned == [("learning.train", {"model": "nhits", "unavailable": lacks})]
+    assert jobs.get(desk.store, jobs.training("nhits")) is None
+    assert dead.count(desk.store) == 0
+
+
+def test_who_asks_for_what_cannot_be_trained_here_is_told(bare: tuple[Desk, Celery]) -> None:
+    desk, app = bare
+    app.send_task("learning.train", kwargs={"model": "patchtst", "who": "me"})
+    lacks = "patchtst is unavailable: it needs the extra `deep` (`make deep`)"
+
+    def failed() -> bool:
+        found = jobs.get(desk.store, jobs.training("patchtst"))
+        return found is not None and found.stands is Stands.FAILED
+
+    assert eventually(failed)
+    assert lacks in job(desk, "patchtst")[1]
+    assert registry.tried(desk.store, "patchtst") == set()
+
+
+def test_what_was_never_trained_and_cannot_be_is_not_asked_for_every_morning(
+    bare: tuple[Desk, Celery], returned: list[tuple[str, Any]]
+) -> None:
+    _, app = bare
+    app.send_task("learning.missing")
+    assert eventually(lambda: "learning.missing" in dict(returned))
+    asked = dict(returned)["learning.missing"]
+    assert {"xgb", "wisdom"} <= set(asked)
+    assert not {"nhits", "patchtst"} & set(asked)
 
 
 def test_every_model_has_its_place_in_the_timetable() -> None:

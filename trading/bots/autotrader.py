@@ -10,7 +10,7 @@ AUTOTRADER = Bot(
     title="AUTOTRADER",
     strategy="score",
     symbols=tuple(STOCKS),
-    models=("xgb", "lgbm", "prophet-directional"),
+    models=("xgb", "lgbm", "nhits", "patchtst", "prophet-directional"),
     # Beside what it scores, the fear in the market: the advisor sizes by it.
     features=(*FEATURES, "vix"),
     factor=Factor.PRICE,
