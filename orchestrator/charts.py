@@ -22,8 +22,11 @@ from orchestrator.summary import Bin
 from risk.measures import wilson
 
 INK, PALE, GRID = "#222222", "#8a8a8a", "#e3e3e0"
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
-DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2")
+COLOURS = (
+    *("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9"),
+    *("#332288", "#882255", "#117733", "#999933"),
+)
+DASHES = ("", "7 3", "2 3", "9 3 2 3", "4 2", "1 2", "12 3", "6 2 1 2", "3 5", "9 2 2 2 2 2", "1 4")
 LAYERS = {
     "safety": "#d55e00",
     "inference": "#0072b2",

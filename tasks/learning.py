@@ -24,14 +24,20 @@ UNAVAILABLE = "UNAVAILABLE"
 """What comes of a training for which the feed has nothing: no failure, and nothing to try again."""
 TOO_LITTLE = "TOO_LITTLE"
 """What comes of one for which too little is known yet: the same."""
+UNASKED = "UNASKED"
+"""What comes of one that is due and that no bot of the desk asks: it is trained by hand."""
+TIMETABLE = "schedule"
+"""Who asks when nobody does."""
 JOB = SLOW | {"retry_on_worker_lost": False, "ignore_result": True}
 """Of what is a job: the record knows how often it was begun, and has it published again."""
 
 
 @shared_task(name="learning.train", bind=True, **JOB)
-def train(self: Task, model: str, who: str = "schedule", together: bool = False) -> dict[str, Any]:
+def train(self: Task, model: str, who: str = TIMETABLE, together: bool = False) -> dict[str, Any]:
     """Train a challenger on everything known by now and let the gate judge it."""
     here, asked = desk(), {"model": model, "who": who, "together": together}
+    if who == TIMETABLE and model not in here.asked:
+        return {"model": model, "ruling": UNASKED, "reason": f"no bot asks {model}"}
     job = jobs.working(here.store, jobs.training(model), self.request.id, asked, here.wall)
     try:
         with nullcontext() if self.request.is_eager else job:
