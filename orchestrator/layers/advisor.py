@@ -1,11 +1,13 @@
 """Advisor (Prophet): which structure, how far out, how much less. Never a veto, never more."""
 
+from collections.abc import Iterator
 from enum import StrEnum
 
 from domain.bot import Bot, Factor
 from domain.decision import Context, Draft, Effect, Proposal, Reason, Verdict
 from domain.errors import FeatureMismatch
 from domain.values import Action
+from models import orion
 from orchestrator.layers.base import layer
 from trading.strategies import catalog as strategies
 from trading.strategies import spread
@@ -109,15 +111,13 @@ def _leans(draft: Draft, model: str) -> bool | None:
 
 
 def _direction(draft: Draft, level: Band) -> Verdict:
-    """Shrink a bet on a direction by the VIX, and by half when Prophet sees the other one."""
+    """Shrink a bet on a direction by the VIX, and by half when another sees the other one."""
     context, scale, reasons = draft.context, SIZE[level], [f"VIX is {level}"]
-    answer, regime = draft.prediction("prophet-directional"), context.regime
-    up = None if answer is None else answer.probability
-    falls = draft.action is Action.SELL
-    against = up is not None and regime is not None and (up if falls else 1 - up) >= regime.gate
+    answer = draft.prediction("prophet-directional")
+    against = list(_against(draft))
     if against:
         scale *= UNADVISED
-        reasons.append(f"Prophet sees the index {'rising' if falls else 'falling'}, so half")
+        reasons.append(f"{', '.join(against)}, so half")
     structure = spread.chosen(context, draft.action) if context.bot.structures else None
     proposal = strategies.propose(context, structure, None)
     return Verdict(
@@ -128,8 +128,29 @@ def _direction(draft: Draft, level: Band) -> Verdict:
         action=proposal.action,
         proposal=proposal,
         scale=scale,
-        evidence={} if up is None else {"p": up},
+        evidence={} if answer is None or answer.probability is None else {"p": answer.probability},
     )
+
+
+def _against(draft: Draft) -> Iterator[str]:
+    """Yield who sees the other direction: several that do weigh no more than one.
+
+    They share the index and its history, so their agreeing is no evidence of its own.
+    """
+    falls, regime = draft.action is Action.SELL, draft.context.regime
+    other = "rising" if falls else "falling"
+    for model, title in (("prophet-directional", "Prophet"), ("pattern", "the pattern learner")):
+        said = draft.prediction(model)
+        if said is None or said.probability is None or regime is None:
+            continue
+        if (said.probability if falls else 1 - said.probability) >= regime.gate:
+            yield f"{title} sees the index {other}"
+    rise, fall = (draft.prediction(f"gex-{side}") for side in ("bullish", "bearish"))
+    if rise is None or fall is None or rise.probability is None or fall.probability is None:
+        return
+    lead = rise.probability - fall.probability
+    if (lead if falls else -lead) >= orion.LEAD:
+        yield f"gamma points to the index {other}"
 
 
 def _premium(draft: Draft, level: Band) -> Verdict:

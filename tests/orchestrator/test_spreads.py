@@ -118,6 +118,26 @@ def test_prophet_on_the_other_side_halves_either_bet() -> None:
         assert advisor(inference(warned)).scale == 0.5
 
 
+@pytest.mark.parametrize(
+    ("others", "scale"),
+    [
+        ({"pattern": 0.4}, 0.5),
+        ({"pattern": 0.5}, 1.0),
+        ({"gex-bullish": 0.2, "gex-bearish": 0.31}, 0.5),
+        ({"gex-bullish": 0.2, "gex-bearish": 0.29}, 1.0),
+        ({"gex-bearish": 0.9}, 1.0),
+        ({"pattern": 0.4, "prophet-directional": 0.4}, 0.5),
+    ],
+)
+def test_whoever_sees_a_fall_halves_a_bet_on_a_rise_and_two_no_more_than_one(
+    others: dict[str, float], scale: float
+) -> None:
+    plain = heard(FLOOR, 0.45, 0.2)
+    said = tuple(prediction(p, model) for model, p in others.items())
+    draft = plain.model_copy(update={"predictions": (*plain.predictions, *said)})
+    assert advisor(inference(draft)).scale == scale
+
+
 def test_what_a_side_brings_is_what_its_own_model_measured() -> None:
     said = (
         prediction(0.2, "orion-up", gain=9.0, loss=0.1),

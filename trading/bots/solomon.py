@@ -14,6 +14,9 @@ SOLOMON = Bot(
         "orion-magnet",
         "orion-range",
         "orion-pin",
+        "gex-bullish",
+        "gex-bearish",
+        "pattern",
         "prophet-directional",
     ),
     features=(
