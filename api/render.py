@@ -360,7 +360,7 @@ def _explained(made: "OmegaDecision", said: "Prediction") -> Iterator[Renderable
 
 
 def _bar(share: float) -> Text:
-    """Return a bar of at most twelve cells: to the right of nothing, in the colour of its sign."""
+    """Return a bar of one to twelve cells, in the colour of the sign."""
     cells = max(1, round(BAR * abs(share)))
     return Text("\N{FULL BLOCK}" * cells, style="green" if share > 0 else "red")
 

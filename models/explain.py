@@ -50,6 +50,11 @@ class Shapley:
     Where trees are small, what every pattern of outcomes of their inner nodes comes to is kept in
     a table, and an answer is one lookup a tree.
 
+    Parameters
+    ----------
+    forest
+        Read as it is packed: its numbers are those that the graph has.
+
     References
     ----------
     .. [1] S. M. Lundberg et al., "From local explanations to global understanding with explainable
@@ -58,6 +63,7 @@ class Shapley:
     """
 
     def __init__(self, forest: Forest) -> None:
+        forest = forest if forest.strict else Forest.unpack(forest.pack())
         self._width = forest.n_features
         self._nodes(forest.trees)
         leaves = [leaf for line, tree in enumerate(forest.trees) for leaf in _leaves(line, tree)]

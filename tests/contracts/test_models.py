@@ -328,6 +328,10 @@ def test_an_answer_carries_what_its_features_added(fitted: dict[str, Model], nam
             odds = why.base + sum(why.parts.values()) + why.rest
             raw = float(served.raw(row[None])[0])
             assert 1 / (1 + np.exp(-odds)) == pytest.approx(raw, abs=2e-5)
+        else:
+            background = np.array(served.artifact.background, np.float32)
+            assert why.base == pytest.approx(float(served.predict(background[None])[0]), abs=1e-6)
+            assert why.parts.keys() <= {group(name) for name in served.artifact.features}
     first = group(next(iter(served.artifact.features)))
     assert served.answer(x[0]).why == served.answer(x[0]).why
     assert any(first in (a.why.parts if a.why else {}) for a in map(served.answer, x))

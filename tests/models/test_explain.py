@@ -134,6 +134,12 @@ def test_it_is_the_sum_over_all_sets_of_features(seed: int, splits: int) -> None
     assert said.base == pytest.approx(0.25 + value(tree, x, ()), abs=1e-6)
 
 
+def test_a_forest_that_parts_at_or_below_is_read_as_its_graph_reads_it() -> None:
+    booster = lgb.train(QUIET | {"num_leaves": 8}, lgb.Dataset(GRID, Y), 10)
+    trees = forest.from_lightgbm(booster)
+    np.testing.assert_array_equal(Shapley(trees).every(GRID), packed(trees).every(GRID))
+
+
 def test_trees_that_learned_nothing_add_nothing() -> None:
     booster = lgb.train(QUIET | {"min_data_in_leaf": ROWS}, lgb.Dataset(X, Y), 3)
     said = packed(forest.from_lightgbm(booster))
