@@ -11,6 +11,7 @@ import pytest
 from bench import cards
 from domain.settings import load
 from domain.version import Measure
+from learning import trainer
 from learning.validation import Health, Row, Validation
 from market.feeds.packaged import Packaged
 from models.catalog import CATALOG
@@ -55,6 +56,18 @@ def test_a_page_is_of_the_data_that_ships(name: str, packaged: Packaged) -> None
     else:
         assert "Not measured: " in shown
         assert not (cards.PAGES / f"{name}.svg").exists()
+
+
+def test_a_page_is_of_the_same_data_where_its_library_is_not_installed(
+    packaged: Packaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = [name for name in CATALOG if CATALOG[name].load().extra]
+    there = {name: cards.data_hash(name, packaged.panel(), SETTINGS) for name in deep}
+    for extra in trainer.LIBRARIES:
+        monkeypatch.setitem(trainer.LIBRARIES, extra, "no_such_library")
+    assert deep
+    assert {name: cards.data_hash(name, packaged.panel(), SETTINGS) for name in deep} == there
+    assert "" not in there.values()
 
 
 def test_there_is_a_page_for_every_learner_and_for_nothing_else() -> None:
