@@ -15,6 +15,7 @@ from learning import trainer
 from learning.validation import Health, Row, Validation
 from market.feeds.packaged import Packaged
 from models.catalog import CATALOG
+from orchestrator.sight import moment
 
 EVERY = pytest.mark.parametrize("name", CATALOG)
 SETTINGS = load(environ={})
@@ -114,6 +115,16 @@ def test_the_same_data_and_seed_give_the_same_page(packaged: Packaged) -> None:
     assert one == two
     assert one[1].startswith("<svg ")
     assert "Not measured: y." in one[0]
+
+
+def test_the_numbers_of_a_page_are_those_of_a_training(packaged: Packaged) -> None:
+    """Of one of the quick ones; to one in ten thousand, for processors differ in the last bits."""
+    panel, costs = packaged.panel(), SETTINGS.costs
+    trained = trainer.train("pattern", panel, moment(panel, -1), SETTINGS.seed, costs)
+    shown = re.search(r"^\| Brier \| ([\d.]+) ", text("pattern"), re.MULTILINE)
+    assert shown
+    brier = trained.version.measures["brier"].value
+    assert float(shown[1]) == pytest.approx(brier, abs=1e-4), "run `make cards`"
 
 
 def judged(skill: tuple[float, float, float], logistic: tuple[float, float, float]) -> Validation:
