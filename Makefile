@@ -64,7 +64,7 @@ scaling: .venv/.dev             ## what a decision takes, and what 10,000 bots w
 docs: .venv/.dev                ## write the README's tables anew from the code
 	$(BIN)/python -m bench.tables
 
-cards: .venv/.dev               ## write docs/models and docs/walkforward.md anew; MARKET=FOLDER for the longer history
+cards: .venv/.dev .venv/.deep   ## write docs/models and docs/walkforward.md anew; MARKET=FOLDER for the longer history
 	$(BIN)/python -m bench.cards $(MARKET)
 
 lock:                           ## resolve the locks anew (needs uv)

@@ -47,7 +47,7 @@ LONG = ("spx", "vix", "vix9d", "vix3m", "vvix", "skew", "dix_gex")
 BLOCK = "<!-- table:{0} -->\n{1}\n<!-- /table -->"
 GENERATED = "<!-- Written by `make cards`. What stands here is changed in the code. -->"
 NONE, UNMEASURED = "\N{EN DASH}", " could not be measured: "
-FONT = 'font-family="system-ui, sans-serif" font-size="11"'
+FONT = 'font-family="system-ui, sans-serif" font-size="10"'
 
 
 def number(value: float | None, digits: int = 4) -> str:
@@ -83,9 +83,12 @@ def window(feed: Feed) -> str:
 
 
 def data_hash(name: str, panel: Panel, settings: Settings) -> str:
-    """Return the hash of what a model learns from, or "" where it can learn nothing."""
+    """Return the hash of what a model learns from, or "" where it can learn nothing.
+
+    The data of one that cannot be trained for want of a library is there all the same.
+    """
     asof, entry = moment(panel, -1), CATALOG[name]
-    if trainer.unavailable(name, panel, asof):
+    if not trainer.lacking_extra(entry.load().extra) and trainer.unavailable(name, panel, asof):
         return ""
     return labelled(panel, entry.target, entry.features, asof, settings.costs).hash
 

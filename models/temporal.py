@@ -22,6 +22,7 @@ from domain.values import FloatArray
 from models import calibration
 from models.base import Target
 from models.calibrated import Calibrated
+from models.xgb import SURVIVORS
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -93,6 +94,10 @@ class Temporal(Calibrated):
     min_samples = 1000
     accepts_nan = False
     extra = "deep"
+    limits = (
+        "A stock's own returns are all that it sees: neither the market, nor VIX, nor volume. "
+        f"{SURVIVORS}"
+    )
     retrain = "0 18 1-7 * sun"
     epochs: ClassVar[int] = 12
     patience: ClassVar[int] = 1

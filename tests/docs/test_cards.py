@@ -11,9 +11,11 @@ import pytest
 from bench import cards
 from domain.settings import load
 from domain.version import Measure
+from learning import trainer
 from learning.validation import Health, Row, Validation
 from market.feeds.packaged import Packaged
 from models.catalog import CATALOG
+from orchestrator.sight import moment
 
 EVERY = pytest.mark.parametrize("name", CATALOG)
 SETTINGS = load(environ={})
@@ -55,6 +57,18 @@ def test_a_page_is_of_the_data_that_ships(name: str, packaged: Packaged) -> None
     else:
         assert "Not measured: " in shown
         assert not (cards.PAGES / f"{name}.svg").exists()
+
+
+def test_a_page_is_of_the_same_data_where_its_library_is_not_installed(
+    packaged: Packaged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    deep = [name for name in CATALOG if CATALOG[name].load().extra]
+    there = {name: cards.data_hash(name, packaged.panel(), SETTINGS) for name in deep}
+    for extra in trainer.LIBRARIES:
+        monkeypatch.setitem(trainer.LIBRARIES, extra, "no_such_library")
+    assert deep
+    assert {name: cards.data_hash(name, packaged.panel(), SETTINGS) for name in deep} == there
+    assert "" not in there.values()
 
 
 def test_there_is_a_page_for_every_learner_and_for_nothing_else() -> None:
@@ -101,6 +115,16 @@ def test_the_same_data_and_seed_give_the_same_page(packaged: Packaged) -> None:
     assert one == two
     assert one[1].startswith("<svg ")
     assert "Not measured: y." in one[0]
+
+
+def test_the_numbers_of_a_page_are_those_of_a_training(packaged: Packaged) -> None:
+    """Of one of the quick ones; to one in ten thousand, for processors differ in the last bits."""
+    panel, costs = packaged.panel(), SETTINGS.costs
+    trained = trainer.train("pattern", panel, moment(panel, -1), SETTINGS.seed, costs)
+    shown = re.search(r"^\| Brier \| ([\d.]+) ", text("pattern"), re.MULTILINE)
+    assert shown
+    brier = trained.version.measures["brier"].value
+    assert float(shown[1]) == pytest.approx(brier, abs=1e-4), "run `make cards`"
 
 
 def judged(skill: tuple[float, float, float], logistic: tuple[float, float, float]) -> Validation:

@@ -124,11 +124,11 @@ def test_a_round_goes_on_without_what_cannot_be_trained_here_and_says_so(
     app.send_task("learning.together", kwargs={"models": ["nhits", "xgb", "patchtst"]})
     assert eventually(lambda: "learning.validate" in dict(returned))
     came = ended(desk)
-    lacks = "Unavailable: it needs the extra `deep` (`make deep`)"
-    assert (came["nhits"], came["patchtst"]) == (lacks, lacks)
-    assert str(came["xgb"]).startswith("InsufficientData")
-    assert jobs.get(desk.store, jobs.training("nhits")) is None
-    assert len(dead.letters(desk.store)) == 1, "the one that had too little history"
+    for name in ("nhits", "patchtst"):
+        assert came[name] == f"{name} is unavailable: it needs the extra `deep` (`make deep`)"
+        assert job(desk, name) == (Stands.UNAVAILABLE, came[name])
+    assert job(desk, "xgb") == (Stands.UNAVAILABLE, came["xgb"])
+    assert dead.letters(desk.store) == []
 
 
 def test_the_timetable_passes_over_what_cannot_be_trained_here(
@@ -137,9 +137,10 @@ def test_the_timetable_passes_over_what_cannot_be_trained_here(
     desk, app = bare
     app.send_task("learning.train", kwargs={"model": "nhits"})
     assert eventually(lambda: bool(returned))
-    lacks = "it needs the extra `deep` (`make deep`)"
-    assert returned == [("learning.train", {"model": "nhits", "unavailable": lacks})]
-    assert jobs.get(desk.store, jobs.training("nhits")) is None
+    lacks = "nhits is unavailable: it needs the extra `deep` (`make deep`)"
+    told = {"model": "nhits", "ruling": "UNAVAILABLE", "reason": lacks}
+    assert returned == [("learning.train", told)]
+    assert job(desk, "nhits") == (Stands.UNAVAILABLE, lacks)
     assert dead.count(desk.store) == 0
 
 
@@ -148,12 +149,12 @@ def test_who_asks_for_what_cannot_be_trained_here_is_told(bare: tuple[Desk, Cele
     app.send_task("learning.train", kwargs={"model": "patchtst", "who": "me"})
     lacks = "patchtst is unavailable: it needs the extra `deep` (`make deep`)"
 
-    def failed() -> bool:
+    def over() -> bool:
         found = jobs.get(desk.store, jobs.training("patchtst"))
-        return found is not None and found.stands is Stands.FAILED
+        return found is not None and found.stands in OVER
 
-    assert eventually(failed)
-    assert lacks in job(desk, "patchtst")[1]
+    assert eventually(over)
+    assert job(desk, "patchtst") == (Stands.UNAVAILABLE, lacks)
     assert registry.tried(desk.store, "patchtst") == set()
 
 
