@@ -67,7 +67,7 @@ def _kept(draft: Draft, proposal: Proposal) -> float:
     All of it of what is bought: that costs the less, too, the less time it has.
     """
     context = draft.context
-    if not proposal.legs or context.surface is None or not calendar.begun(context.bar):
+    if proposal.entry <= 0 or context.surface is None or not calendar.begun(context.bar):
         return 1.0
     whole = -value(proposal.legs, context.surface, proposal.horizon)
-    return min(1.0, max(0.0, proposal.entry / whole)) if whole > 0 else 1.0
+    return min(1.0, max(0.0, proposal.entry / whole)) if whole > 0 else 0.0
