@@ -122,7 +122,9 @@ def _mood(value: float) -> str:
 def _line(label: str, curve: Curve, values: Sequence[float], place: int) -> Line:
     if not place:
         return Line(label, curve.days, values, charts.INK, "", 2.4)
-    return Line(label, curve.days, values, charts.COLOURS[place - 1], charts.DASHES[place], 1.6)
+    turn, colour = divmod(place - 1, len(charts.COLOURS))
+    dashes = charts.DASHES[(place + turn) % len(charts.DASHES)]
+    return Line(label, curve.days, values, charts.COLOURS[colour], dashes, 1.6)
 
 
 def _growth(curve: Curve) -> list[float]:

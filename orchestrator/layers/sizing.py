@@ -75,9 +75,12 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
 
 
 def _kept(draft: Draft, proposal: Proposal) -> float:
-    """Return which share of the credit of all its sessions is left to earn, 0 to 1."""
+    """Return which share of the credit of all its sessions is left to earn, 0 to 1.
+
+    All of it of what is bought: that costs the less, too, the less time it has.
+    """
     context = draft.context
-    if not proposal.legs or context.surface is None or not calendar.begun(context.bar):
+    if proposal.entry <= 0 or context.surface is None or not calendar.begun(context.bar):
         return 1.0
     whole = -value(proposal.legs, context.surface, proposal.horizon)
     return min(1.0, max(0.0, proposal.entry / whole)) if whole > 0 else 0.0

@@ -369,6 +369,13 @@ def test_a_bar_is_as_wide_as_its_parts() -> None:
     ]
 
 
+def test_however_many_bots_there_are_each_has_a_line_of_its_own() -> None:
+    lines = [
+        page._line("a bot", curve(1.0, 2.0, 3.0), (0.0, 1.0, 2.0), place) for place in range(20)
+    ]
+    assert len({(line.colour, line.dash) for line in lines}) == 20
+
+
 def test_a_constant_curve_is_drawn() -> None:
     flat = charts.Line("flat", DAYS, [0.0, 0.0, 0.0])
     drawn = charts.lines("k", "t", "d", [flat], lambda v: f"{v:.0%}")
