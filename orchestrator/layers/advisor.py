@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from domain.bot import Bot, Factor
-from domain.decision import Context, Draft, Effect, Proposal, Reason, Verdict
-from domain.errors import FeatureMismatch
+from domain.decision import Context, Draft, Effect, Reason, Verdict
+from domain.errors import FeatureMismatch, OmegaError
 from domain.values import Action
 from models import orion
 from orchestrator.layers.base import layer
@@ -69,20 +69,22 @@ def advisor(draft: Draft) -> Verdict:
     if "vix" not in context.features:
         raise FeatureMismatch("no value for vix, which the advisor needs")
     level = band(context.features["vix"])
-    if draft.proposal is not None:
-        return _chosen(draft, draft.proposal, level)
+    if strategies.find(context.bot.strategy).judge == "view":
+        return _chosen(draft, level)
     if context.bot.factor is Factor.PRICE:
         return _direction(draft, level)
     return _premium(draft, level)
 
 
-def _chosen(draft: Draft, proposal: Proposal, level: Band) -> Verdict:
+def _chosen(draft: Draft, level: Band) -> Verdict:
     """Shrink what a view has chosen: by the VIX, and by half where size or timing speak against it.
 
     Bought premium wants a move, and soon, before time has eaten it; sold premium wants none. What
     is usual for either is the base rate that its model was promoted over.
     """
-    scale, reasons = SIZE[level], [f"VIX is {level}"]
+    proposal, scale, reasons = draft.proposal, SIZE[level], [f"VIX is {level}"]
+    if proposal is None:
+        raise OmegaError("no view has chosen a structure to advise on")
     buys = proposal.action is Action.BUY
     calm, soon = (_leans(draft, f"discernment-{name}") for name in ("size", "soon"))
     if calm is not None and calm == buys:

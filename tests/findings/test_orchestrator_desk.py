@@ -17,7 +17,7 @@ from orchestrator.desk import Desk, accounts
 from risk import killswitch
 from storage import decisions, engine, exposure, orders, state, switches, tables, trades
 from storage.engine import reading
-from tests.orchestrator.made import desk_at, due, ordered, wanting
+from tests.orchestrator.made import ASKED, desk_at, due, ordered, wanting
 from workers.app import create
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +57,7 @@ def test_a_latch_stayed_until_its_owner_removed_the_guard(desk: Desk) -> None:
         kept = accounts(desk.store, desk.bots)[bot.name]
         lost = kept.model_copy(update={"losses_in_row": 5, "cash": kept.cash * 0.94})
         state.put(desk.store, f"account/{bot.name}", lost.model_dump(mode="json"))
-    assert books.sweep(desk) == 8
+    assert books.sweep(desk) == 2 * len(desk.bots)
     latches = switches.read(desk.store).latches
     assert {latch.code for latch in latches} == {KillCode.LOSS_STREAK, KillCode.DAILY_LOSS}
     assert {latch.expires_at for latch in latches} == {OPEN}
@@ -98,7 +98,7 @@ def test_all_bots_shared_one_equity(desk: Desk) -> None:
     assert {name: book.equity for name, book in found.items()} == {
         name: bot.capital for name, bot in desk.bots.items()
     }
-    assert {book.desk_equity for book in found.values()} == {600_000.0}
+    assert {book.desk_equity for book in found.values()} == {900_000.0}
 
 
 def test_outcomes_and_money_could_not_be_traced_to_a_decision(
@@ -159,8 +159,8 @@ def test_two_sets_of_limits_disagreed(tmp_path: Path) -> None:
         draft = wanting(context, 50)
         [sealed] = desk.seal([draft])
         assert sealed.draft.verdicts[-1].code is Reason.SYMBOL_CAP
-        assert sealed.draft.verdicts[-1].evidence["room"] == 0.005 * 600_000.0
-        assert sum(e.risk for e in exposure.held(desk.store)) <= 3_000.0
+        assert sealed.draft.verdicts[-1].evidence["room"] == 0.005 * 900_000.0
+        assert sum(e.risk for e in exposure.held(desk.store)) <= 4_500.0
 
 
 def test_decisions_were_kept_in_memory_a_thousand_at_most(
@@ -169,7 +169,7 @@ def test_decisions_were_kept_in_memory_a_thousand_at_most(
     desk = at_next_close("home")
     desk.store.close()
     again = engine.open_store(desk.settings)
-    assert sum(decisions.count_by(again, "status").values()) == 43 * 23
+    assert sum(decisions.count_by(again, "status").values()) == 43 * ASKED
     again.close()
 
 
@@ -184,7 +184,7 @@ def test_degraded_mode_decided_without_the_limits(desk: Desk) -> None:
     codes = decisions.count_by(desk.store, "bot", "code", "layer")
     assert codes["fortress", "KILLED", "safety"] == 1
     assert codes["anchor", "UNTRAINED", "inference"] == 1
-    assert sum(codes.values()) == 23
+    assert sum(codes.values()) == ASKED
 
 
 def test_sizes_jittered_because_capital_was_drawn_at_every_decision(desk: Desk) -> None:

@@ -31,6 +31,8 @@ from trading.bots.catalog import BOTS
 from trading.strategies import catalog as strategies
 from workers.lifecycle import bound, open_desk
 
+ASKED = 26
+"""Decisions of one scan: six bots on the index, one on twenty stocks."""
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 STRONG = {
     "close_range_14": 0.01,

@@ -22,7 +22,7 @@ from orchestrator.desk import ATTEMPTS, IN_TIME, LOST, Desk, View, admit, allott
 from risk import killswitch
 from storage import dead, decisions, exposure, jobs, outbox, record, registry, state, switches
 from storage.jobs import Stands
-from tests.orchestrator.made import DAY, MINUTE, desk_at, due, passes, vetoed, wanting
+from tests.orchestrator.made import ASKED, DAY, MINUTE, desk_at, due, passes, vetoed, wanting
 from tests.storage.made import unfilled
 from trading.bots.catalog import BOTS
 
@@ -62,7 +62,7 @@ def nothing_happened(desk: Desk) -> bool:
 
 def test_a_scan_pends_every_bot_and_symbol_on_the_newest_bar(flat: Desk) -> None:
     found = flat.scan()
-    assert len(found) == sum(len(bot.symbols) for bot in BOTS.values()) == 23
+    assert len(found) == sum(len(bot.symbols) for bot in BOTS.values()) == ASKED
     assert {context.bar for context in found} == {CLOSE}
     status = decisions.known(flat.store, [context.id for context in found])
     assert status == {context.id: "PENDING" for context in found}
@@ -80,7 +80,7 @@ def test_a_scan_that_fires_twice_finds_nothing_to_do(flat: Desk) -> None:
 def test_a_scan_of_some_bots_leaves_the_others_to_the_next(flat: Desk) -> None:
     assert [context.id for context in flat.scan(["fortress"])] == [ID]
     rest = flat.scan()
-    assert len(rest) == 22
+    assert len(rest) == ASKED - 1
     assert ID not in {context.id for context in rest}
 
 
@@ -104,8 +104,8 @@ def test_a_context_holds_what_is_known_and_names_what_is_not(flat: Desk) -> None
     assert (context.unknown, context.issues, context.champions) == ((), (), {})
     assert context.surface is not None
     assert context.surface.label.startswith("simulated")
-    assert context.book.desk_equity == 600_000.0
-    assert context.book.bots == 4
+    assert context.book.desk_equity == 900_000.0
+    assert context.book.bots == 7
 
 
 def test_only_a_bot_that_prices_options_is_given_a_surface(flat: Desk) -> None:
@@ -131,10 +131,11 @@ def test_contexts_name_the_champions_that_will_answer(
     for context in desk.scan():
         live = {m: registry.champion(desk.store, m) for m in context.bot.models}
         assert context.champions == {m: v.version for m, v in live.items() if v is not None}
-        assert len(context.champions) == len(context.bot.models)
+        asked = set(context.bot.models)
+        assert set(context.champions) == {m for m in asked if registry.tried(desk.store, m)}
         needed = desk.champions.needs(context.bot.models)
         assert needed <= set(context.features) | set(context.unknown)
-        said = {p.model: p.version for p in desk.answers()(context)}
+        said = {p.model: p.version for p in desk.answers()(context) if p.version != "none"}
         assert said == context.champions
 
 
@@ -405,7 +406,7 @@ def test_switches_that_cannot_be_read_hold(flat: Desk) -> None:
 def test_switches_that_cannot_be_read_stop_every_bot_at_safety(flat: Desk, statement: str) -> None:
     spoil(flat, statement)
     drafts = [pipeline.run(context, lambda _: ()) for context in flat.scan()]
-    assert [vetoed(draft) for draft in drafts] == [("safety", Reason.SWITCHES_UNREADABLE)] * 23
+    assert [vetoed(draft) for draft in drafts] == [("safety", Reason.SWITCHES_UNREADABLE)] * ASKED
     assert {decision.code for decision in flat.seal(drafts)} == {Reason.SWITCHES_UNREADABLE}
     assert nothing_happened(flat)
 
@@ -457,22 +458,22 @@ def test_another_bot_s_orders_count_for_the_other_bot_alone(flat: Desk) -> None:
 
 
 def test_what_is_left_under_a_cap_is_what_is_traded(flat: Desk) -> None:
-    """15 % of 600,000 may be at stake in one symbol."""
+    """15 % of 900,000 may be at stake in one symbol."""
     first = wanting(due(flat, "samson", "SPX"), 500)
     second = wanting(due(flat, "anchor", "SPX"), 5)
     assert first.proposal is not None
     unit = first.proposal.max_loss
     shrunk, stopped = flat.seal([first, second])
-    assert shrunk.quantity == int(90_000 / unit)
+    assert shrunk.quantity == int(135_000 / unit)
     verdict = shrunk.draft.verdicts[-1]
     assert (verdict.layer, verdict.effect, verdict.code) == (
         "seal",
         Effect.ADJUST,
         Reason.SYMBOL_CAP,
     )
-    assert verdict.evidence == {"room": 90_000.0}
+    assert verdict.evidence == {"room": 135_000.0}
     assert (stopped.action, stopped.code) == (Action.HOLD, Reason.SYMBOL_CAP)
-    assert sum(e.risk for e in exposure.held(flat.store)) <= 90_000
+    assert sum(e.risk for e in exposure.held(flat.store)) <= 135_000
 
 
 # admit

@@ -10,7 +10,7 @@ from domain.decision import Draft, OmegaDecision, Reason, Verdict
 from orchestrator import pipeline, replay
 from orchestrator.desk import Desk
 from storage import decisions
-from tests.orchestrator.made import answered, premium, wanting
+from tests.orchestrator.made import ASKED, answered, premium, wanting
 
 GOOD = answered(
     premium(book=examples.book(equity=4e5, peak=4e5)), wisdom=0.95, prophet_condor=0.9
@@ -62,7 +62,7 @@ def test_every_decision_of_the_played_window_replays_from_its_json_alone(
 ) -> None:
     desk = at_next_close("home")
     lines = decisions.listing(desk.store, limit=10_000)
-    assert len(lines) == 43 * 23
+    assert len(lines) == 43 * ASKED
     traded = [line.id for line in lines if line.quantity]
     shrunk = [line.id for line in lines if line.layer == "seal"]
     for decision in decisions.many(desk.store, traded + shrunk):

@@ -29,6 +29,7 @@ from orchestrator.summary import Summary
 from storage import artifacts, decisions, engine, orders, registry, state, switches, trades
 from storage.engine import Store
 from storage.registry import Ruling, Why
+from tests.orchestrator.made import ASKED
 from tests.storage.made import DAY, anything, fill, hold, outcome, position, trade, version, want
 from trading.bots.catalog import BOTS
 from trading.structures.catalog import propose
@@ -349,7 +350,7 @@ def test_the_report_of_a_played_session_adds_up(played: tuple[Settings, Run], fe
     marks = [Mark.model_validate(kept.body) for kept in state.listing(store, "equity/").values()]
     store.close()
     assert told.sessions == run.sessions
-    assert told.decisions == run.sessions * 23
+    assert told.decisions == run.sessions * ASKED
     assert told.pending == 0
     for part in (told, *told.bots.values()):
         causes = sum(cause.n for cause in part.causes)

@@ -11,7 +11,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from domain import examples
-from domain.bot import Factor
 from domain.clock import VirtualClock
 from domain.decision import Context, Effect, Reason
 from domain.errors import DataError
@@ -457,12 +456,10 @@ def test_a_winner_brings_the_share_of_its_credit_that_is_left(desk: Desk) -> Non
 
 def test_what_is_bought_late_is_worth_as_much_of_its_price(desk: Desk) -> None:
     said = {"base_rate": 0.9, "gain": 0.8, "loss": 0.9, "n": 1000.0}
-    seen = context(desk, at(385))
-    debit = BOTS["samson"].model_copy(update={"structures": ("bull_call",), "factor": Factor.PRICE})
-    seen = seen.model_copy(update={"bot": debit})
+    seen = context(desk, at(385)).model_copy(update={"bot": BOTS["solomon"]})
     unit = strategies.propose(seen)
     assert unit.entry < 0
-    told = [examples.prediction(0.6, "xgb").model_copy(update={"facts": said})]
+    told = [examples.prediction(0.6, "orion-up").model_copy(update={"facts": said})]
     assert payoff(answered(seen, *told), unit) == (0.8, 0.9)
 
 

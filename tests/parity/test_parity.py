@@ -9,6 +9,7 @@ from domain.decision import Context, OmegaDecision
 from orchestrator import canvas, pipeline, replay
 from orchestrator.desk import Desk, admit
 from storage import decisions
+from tests.orchestrator.made import ASKED
 from workers import embedded
 from workers.app import create
 
@@ -62,9 +63,9 @@ def test_inline_eager_fused_and_a_real_worker_decide_alike(
     for mode in (inline, eager, fused, live):
         desk = at_next_close(mode.__name__)
         due = desk.scan()
-        assert len(due) == 23
+        assert len(due) == ASKED
         found[mode.__name__] = mode(desk, due)
-    assert len(found["inline"]) == 23
+    assert len(found["inline"]) == ASKED
     assert found["eager"] == found["inline"]
     assert found["fused"] == found["inline"]
     assert found["live"] == found["inline"]

@@ -244,7 +244,7 @@ def _candidate(
     return Candidate(
         direction=direction,
         found=found,
-        implied=odds.odds(found, implied, fair).probability,
+        implied=odds.odds(found, implied).probability,
         probability=ours.probability,
         expected=contract(ours.expected),
         gain=win,
