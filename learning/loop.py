@@ -1,6 +1,6 @@
 """The learning loop: train and let the gate judge, see what came true, demote what failed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextvars import ContextVar
 from datetime import datetime
 
@@ -14,6 +14,7 @@ from learning.promotion import Judgement
 from learning.trainer import Trained
 from market import window
 from market.panel import Panel
+from models import catalog
 from models.catalog import CATALOG
 from storage import decisions, registry, state, trades
 from storage.engine import Store
@@ -24,7 +25,7 @@ elsewhere: ContextVar[Train] = ContextVar("elsewhere", default=trainer.train)
 """How a training is done; a replay has its trainings done in other processes, ahead of time."""
 
 SEEN = "feedback/asof"
-"""Key under which the last bar is kept whose decisions were followed to their horizon."""
+"""Key under which, by horizon, the last bar is kept whose decisions were followed to it."""
 
 
 def retrain(
@@ -35,25 +36,39 @@ def retrain(
     return promotion.settle(store, trained, who, asof)
 
 
-def follow(store: Store, panel: Panel, asof: AwareDatetime) -> int:
+def follow(store: Store, panel: Panel, asof: AwareDatetime, models: Collection[str]) -> int:
     """Record what came true of the predictions whose horizon has passed; return how many.
 
-    Whether a decision was traded makes no difference: a model is judged by all that it said.
+    Whether a decision was traded makes no difference: a model is judged by all that it said. Each
+    horizon is followed for itself, for one of a session says after a week what one of a month
+    cannot.
+
+    Parameters
+    ----------
+    models
+        Those that are asked.
     """
-    horizon = max(entry.target.horizon for entry in CATALOG.values())
-    newest = window.index(panel, asof)
+    horizons = {catalog.entry(name).target.horizon for name in models}
+    return sum(_follow(store, panel, asof, horizon) for horizon in sorted(horizons))
+
+
+def _follow(store: Store, panel: Panel, asof: AwareDatetime, horizon: int) -> int:
+    newest, key = window.index(panel, asof), f"{SEEN}/{horizon}"
     if newest < horizon:
         return 0
     bar = trainer.moment(panel.times[newest - horizon])
-    kept = state.get(store, SEEN)
+    kept = state.get(store, key)
     since = None if kept is None else datetime.fromisoformat(kept.body)
+    if since == bar:
+        return 0
     forecasts = [
         forecast
         for decision in decisions.taken(store, since, bar)
         for forecast in Forecast.of(decision)
+        if forecast.horizon == horizon
     ]
     count = trades.record_outcomes(store, outcomes(panel, forecasts, asof))
-    state.put(store, SEEN, bar.isoformat())
+    state.put(store, key, bar.isoformat())
     return count
 
 

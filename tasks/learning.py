@@ -126,7 +126,7 @@ def feedback() -> int:
 
     here = desk()
     books.reward(here)
-    return loop.follow(here.store, here.feed.panel(), here.clock.now())
+    return loop.follow(here.store, here.feed.panel(), here.clock.now(), here.asked)
 
 
 @shared_task(name="learning.validate", bind=True, **JOB)

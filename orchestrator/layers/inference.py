@@ -12,7 +12,6 @@ from orchestrator.layers.base import layer, veto
 from trading.strategies import catalog as strategies
 from trading.strategies import scan
 from trading.strategies.base import Judge, Setup
-from trading.structures.offer import proposal
 from trading.structures.scanner import View
 
 REDUCED = 2 / 3
@@ -148,7 +147,7 @@ def _view(draft: Draft, setup: Setup) -> Verdict:
     told = f"{best.found.structure}: {best.reason}"
     if not best.stake:
         return veto("inference", Reason.NO_EDGE, f"the best of nine is {told}", **numbers)
-    made = proposal(best.found)
+    made = scan.made(context, best.found)
     return Verdict(
         layer="inference",
         reason=f"of nine the view prefers {told}",

@@ -3,9 +3,10 @@
 from domain.decision import Context, Proposal
 from domain.errors import DataError, SettingsError
 from domain.values import Action
+from market import calendar
 from market.quotes import Simulated
 from trading.strategies.base import Setup
-from trading.structures.offer import build, proposal
+from trading.structures.offer import Structured, build, proposal
 from trading.structures.scanner import Scan, View, scan
 
 FEATURES = ("vix",)
@@ -41,7 +42,8 @@ def propose(
         known = ", ".join(bot.structures) or "none"
         raise SettingsError(f"{bot.name} does not trade {name or 'anything'!r}; its own: {known}")
     away = bot.distance if distance is None else distance
-    return proposal(build(name, board(context), context.costs, distance=away, wing=bot.wing))
+    found = build(name, board(context), context.costs, distance=away, wing=bot.wing)
+    return made(context, found)
 
 
 def choose(context: Context, view: View) -> Scan:
@@ -58,4 +60,13 @@ def board(context: Context) -> Simulated:
         raise DataError(f"{context.symbol} has no volatility surface to price options on")
     if context.bot.strike_step is None:
         raise SettingsError(f"{context.bot.name} needs a strike_step to trade options")
-    return Simulated(context.surface, float(context.bot.horizon), context.bot.strike_step)
+    left = calendar.left(context.bar, calendar.ahead(context.bar, context.bot.horizon))
+    return Simulated(context.surface, left, context.bot.strike_step)
+
+
+def made(context: Context, found: Structured) -> Proposal:
+    """Return a structure as the bot would propose it: over its horizon, in whole sessions.
+
+    What has been counted in parts of a session is the time that is left of them.
+    """
+    return proposal(found).model_copy(update={"horizon": context.bot.horizon})
