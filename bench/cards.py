@@ -35,6 +35,7 @@ from market.feeds.base import Feed
 from market.feeds.files import Files
 from market.feeds.packaged import Packaged
 from market.panel import Panel
+from models import availability
 from models.catalog import CATALOG
 from orchestrator import charts
 from orchestrator.sight import moment
@@ -88,7 +89,9 @@ def data_hash(name: str, panel: Panel, settings: Settings) -> str:
     The data of one that cannot be trained for want of a library is there all the same.
     """
     asof, entry = moment(panel, -1), CATALOG[name]
-    if not trainer.lacking_extra(entry.load().extra) and trainer.unavailable(name, panel, asof):
+    if not availability.lacking_extra(entry.load().extra) and availability.unavailable(
+        name, panel, asof
+    ):
         return ""
     return labelled(panel, entry.target, entry.features, asof, settings.costs).hash
 

@@ -12,7 +12,6 @@ more still: nothing that a window length, one more thing to tune, would be worth
 """
 
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from typing import NamedTuple
 
 import numpy as np
@@ -25,10 +24,10 @@ from domain.version import Measure, Version
 from learning.dataset import Dataset, labelled
 from learning.significance import RESAMPLES, block, score
 from learning.walkforward import Split, holdout
-from market import window
 from market.features import compute
 from market.panel import Panel
 from models import catalog, parity
+from models.availability import unavailable
 from models.base import Artifact, Model, at
 
 HOLDOUT = 0.2
@@ -39,18 +38,6 @@ THOROUGH = 2000
 
 PROBES = 500
 """Newest rows that the parity gate compares, unless the training may take its time."""
-GEX, CHAINS = "import a GEX history", "import a history of option chains"
-IMPORTS = {
-    "GEX_NET": GEX,
-    "GEX_FLIP": CHAINS,
-    "GEX_CALL_WALL": CHAINS,
-    "GEX_PUT_WALL": CHAINS,
-    "GEX_MAGNET_1": CHAINS,
-    "GEX_MAGNET_2": CHAINS,
-}
-"""What to do about a series that is not there."""
-LIBRARIES = {"deep": "torch"}
-"""What an extra brings that training needs."""
 NEWTON, PRECISION, RIDGE = 25, 1e-7, 1e-9
 
 
@@ -145,35 +132,6 @@ def train(
         test_to=moment(data.ends[cut.test[-1]]),
     )
     return Trained(artifact, version, report)
-
-
-def unavailable(name: str, panel: Panel, asof: datetime) -> str:
-    """Return what must be got before a model can be trained, or "" where nothing must.
-
-    Examples
-    --------
-    >>> from datetime import UTC
-    >>> from market.feeds.packaged import Packaged
-    >>> unavailable("wisdom", Packaged().panel(), datetime(2018, 1, 5, tzinfo=UTC))
-    ''
-    """
-    model = catalog.entry(name).load()
-    if lacking_extra(model.extra):
-        return f"it needs the extra `{model.extra}` (`make {model.extra}`)"
-    if model.target.universe == "stocks" and len(panel.symbols) == 1:
-        return f"the feed has only {panel.symbols[0]}; import stocks to learn of them"
-    known = window.until(panel, asof)
-    lacking = [
-        series
-        for series in model.requires
-        if not np.isfinite(known.series.get(series, np.nan)).any()
-    ]
-    return "; ".join(dict.fromkeys(IMPORTS.get(series, f"no {series}") for series in lacking))
-
-
-def lacking_extra(extra: str) -> bool:
-    """Return whether an extra that is named is not installed."""
-    return bool(extra) and find_spec(LIBRARIES[extra]) is None
 
 
 def proven(measures: dict[str, Measure]) -> dict[str, float]:

@@ -18,10 +18,11 @@ from domain.values import FloatArray, Value
 from domain.version import Measure
 from learning.dataset import Dataset, IntArray, labelled
 from learning.significance import block, score
-from learning.trainer import moment, rivals, unavailable
+from learning.trainer import moment, rivals
 from learning.walkforward import yearly
 from market.panel import Panel, Times
 from models import catalog
+from models.availability import unavailable
 
 RESAMPLES = 2000
 

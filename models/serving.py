@@ -8,7 +8,7 @@ import numpy as np
 from domain.decision import Context, Prediction
 from domain.errors import DataError, IntegrityError, ModelError
 from domain.version import Version
-from models.base import FROM_TRADE, Artifact
+from models.base import FROM_MODELS, Artifact, of_market
 from models.onnx import Served
 
 
@@ -42,15 +42,22 @@ class Champions:
     schema_hash
         Given the names of market features, the hash of how they are computed today. With it, an
         artifact that was trained on features computed in another way is refused.
+    unavailable
+        Given a model that has no champion, says what must be imported before it can have one; ""
+        where nothing must.
     """
 
     def __init__(
-        self, loader: Loader, schema_hash: Callable[[tuple[str, ...]], str] | None = None
+        self,
+        loader: Loader,
+        schema_hash: Callable[[tuple[str, ...]], str] | None = None,
+        unavailable: Callable[[str], str] = lambda model: "",
     ) -> None:
         self.refused: dict[str, str] = {}
         """Model to the reason why its registered champion is not the one that answers."""
         self._loader = loader
         self._schema_hash = schema_hash
+        self._unavailable = unavailable
         self._epoch: int | None = None
         self._ready: dict[str, Served] = {}
         self._asked: frozenset[str] = frozenset()
@@ -60,10 +67,18 @@ class Champions:
         return {name: served.version for name, served in self._ready.items()}
 
     def needs(self, models: tuple[str, ...]) -> frozenset[str]:
-        """Return the market features that the champions of these models are asked with."""
+        """Return the market features that the champions of these models are asked with.
+
+        Of models that one of these hears, too.
+        """
         self._refresh(models)
+        used = self._used(models)
+        heard = tuple(FROM_MODELS[feature] for feature in used & FROM_MODELS.keys())
+        return frozenset(of_market(used | self._used(heard)))
+
+    def _used(self, models: tuple[str, ...]) -> frozenset[str]:
         ready = (self._ready[name] for name in models if name in self._ready)
-        return frozenset(f for served in ready for f in served.artifact.features) - FROM_TRADE
+        return frozenset(f for served in ready for f in served.artifact.features)
 
     def answer(self, context: Context) -> tuple[Prediction, ...]:
         """Return one prediction for each model of the bot, in its order.
@@ -72,15 +87,20 @@ class Champions:
         its features is unknown, when the input is like nothing it learned from, and when its
         answer is no probability.
         """
-        self._refresh(context.bot.models)
+        asked = context.bot.models
+        self._refresh(asked)
         known = context.features | context.bot.facts()
         distance = context.bot.distance
-        return tuple(self._ask(name, known, distance) for name in context.bot.models)
+        for feature in sorted(self._used(asked) & FROM_MODELS.keys()):
+            heard = self._ask(FROM_MODELS[feature], known, distance).probability
+            if heard is not None:
+                known[feature] = heard
+        return tuple(self._ask(name, known, distance) for name in asked)
 
     def _ask(self, name: str, known: dict[str, float], distance: float | None) -> Prediction:
         served = self._ready.get(name)
         if served is None:
-            why = self.refused.get(name, f"no champion; train one with `omega train {name}`")
+            why = self.refused.get(name) or self._nobody(name)
             return Prediction(
                 model=name, version="none", target="none", probability=None, reason=why
             )
@@ -110,9 +130,14 @@ class Champions:
             why=answer.why,
         )
 
+    def _nobody(self, name: str) -> str:
+        if lacking := self._unavailable(name):
+            return f"unavailable: {lacking}"
+        return f"no champion; train one with `omega train {name}`"
+
     def _refresh(self, models: tuple[str, ...]) -> None:
         epoch = self._loader.epoch()
-        asked = self._asked.union(models)
+        asked = self._asked.union(models, FROM_MODELS.values())
         if epoch == self._epoch and asked == self._asked:
             return
         ready, refused = dict(self._ready), dict(self.refused)
@@ -140,8 +165,7 @@ class Champions:
                 f"not {version.model} {version.version}"
             )
         if self._schema_hash is not None:
-            market = tuple(name for name in artifact.features if name not in FROM_TRADE)
-            if artifact.schema_hash != self._schema_hash(market):
+            if artifact.schema_hash != self._schema_hash(of_market(artifact.features)):
                 raise ModelError("its features are computed in another way today; train it again")
         served.self_test()
         return served

@@ -31,6 +31,7 @@ from market.features import compute
 from market.feeds import catalog as feeds
 from market.feeds.base import Feed
 from market.panel import Panel
+from models.availability import unavailable
 from models.serving import Champions
 from orchestrator.loader import Registry
 from orchestrator.pulse import newest
@@ -107,15 +108,19 @@ class Desk:
     ) -> Self:
         """Open the store and the feed that the settings name, or take a feed that is open."""
         store = engine.open_store(settings)
-        registry = Registry(store)
+        registry, opened = Registry(store), feed or feeds.create(settings)
         playback = Env.PAPER if settings.feed == "files" else Env.PLAYBACK
+
+        def lacking(model: str) -> str:
+            return unavailable(model, opened.panel(), clock.now())
+
         return cls(
             store=store,
-            feed=feed or feeds.create(settings),
+            feed=opened,
             clock=clock,
             settings=settings,
             registry=registry,
-            champions=Champions(registry, compute.schema_hash),
+            champions=Champions(registry, compute.schema_hash, lacking),
             broker=brokers.create("paper", settings.costs),
             env=env or playback,
         )

@@ -95,7 +95,7 @@ def missing(self: Task) -> list[str]:
     One that the gate refused has its next try on Sunday. One whose data is not in the feed is not
     asked for, until it is.
     """
-    from learning.trainer import unavailable
+    from models.availability import unavailable
     from models.catalog import CATALOG
 
     here = desk()

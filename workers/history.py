@@ -23,6 +23,7 @@ from market.feeds import catalog as feeds
 from market.feeds.base import Feed
 from market.feeds.sessions import warnings
 from market.panel import Panel
+from models import availability
 from models.base import Artifact
 from models.catalog import CATALOG
 from orchestrator import session
@@ -116,7 +117,7 @@ def _replay(
         app = _eager(settings)
         send = _sender(app)
         slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
-        lacking = partial(trainer.unavailable, panel=feed.panel())
+        lacking = partial(availability.unavailable, panel=feed.panel())
         due = [(m, at) for m, at in slots if m in desk.asked and not lacking(m, asof=at)]
         shelf = stack.enter_context(ahead.shelf(settings, due))
         stack.enter_context(_trained_by(shelf))

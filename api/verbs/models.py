@@ -87,7 +87,7 @@ class _Lacking:
         except (DataError, IntegrityError, Refused, SettingsError, Transient) as error:
             self.problem = str(error)
             return {}
-        from learning.trainer import unavailable
+        from models.availability import unavailable
 
         return {name: why for name in names if (why := unavailable(name, panel, now))}
 

@@ -14,10 +14,9 @@ import xgboost as xgb
 from domain import examples
 from domain.errors import FeatureMismatch, InsufficientData, IntegrityError, ModelError
 from domain.values import canonical
-from learning import trainer
 from learning.significance import auc, block, score
 from market.features.catalog import CATALOG as FEATURES
-from models import catalog, parity
+from models import availability, catalog, parity
 from models.base import FROM_TRADE, Artifact, Model
 from models.boosting import XGBoosted
 from models.explain import group
@@ -27,7 +26,9 @@ from models.onnx import Served
 from models.serving import Champions
 from tests.models.made import Shelf, context, samples, version
 
-HERE = [n for n, line in catalog.CATALOG.items() if not trainer.lacking_extra(line.load().extra)]
+HERE = [
+    n for n, line in catalog.CATALOG.items() if not availability.lacking_extra(line.load().extra)
+]
 EVERY = pytest.mark.parametrize("name", HERE)
 BARS, LEARNED = 600, 400
 """In all, and those that a model is fitted on; what comes after is new to it: nine blocks of the

@@ -14,6 +14,7 @@ from domain.version import Measure
 from learning import trainer
 from learning.validation import Health, Row, Validation
 from market.feeds.packaged import Packaged
+from models import availability
 from models.catalog import CATALOG
 from orchestrator.sight import moment
 
@@ -64,8 +65,8 @@ def test_a_page_is_of_the_same_data_where_its_library_is_not_installed(
 ) -> None:
     deep = [name for name in CATALOG if CATALOG[name].load().extra]
     there = {name: cards.data_hash(name, packaged.panel(), SETTINGS) for name in deep}
-    for extra in trainer.LIBRARIES:
-        monkeypatch.setitem(trainer.LIBRARIES, extra, "no_such_library")
+    for extra in availability.LIBRARIES:
+        monkeypatch.setitem(availability.LIBRARIES, extra, "no_such_library")
     assert deep
     assert {name: cards.data_hash(name, packaged.panel(), SETTINGS) for name in deep} == there
     assert "" not in there.values()

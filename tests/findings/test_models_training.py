@@ -5,8 +5,7 @@ import pandas as pd
 import pytest
 
 from domain.errors import FeatureMismatch
-from learning import trainer
-from models import catalog, forest
+from models import availability, catalog, forest
 from models.base import Artifact, Model
 from models.calibration import cut
 from models.forest import Forest, Tree
@@ -18,7 +17,7 @@ EVERY = pytest.mark.parametrize(
     [
         name
         for name, line in catalog.CATALOG.items()
-        if not trainer.lacking_extra(line.load().extra)
+        if not availability.lacking_extra(line.load().extra)
     ],
 )
 

@@ -15,6 +15,7 @@ from learning.dataset import Dataset, labelled
 from learning.standing import About
 from learning.trainer import Trained, train
 from market.panel import Panel
+from models import availability
 from models.catalog import CATALOG
 from models.prophet import Directional
 from models.wisdom import Wisdom
@@ -163,10 +164,10 @@ def test_a_model_whose_extra_is_not_installed_is_unavailable(
     packaged: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Wisdom, "extra", "deep")
-    monkeypatch.setitem(trainer.LIBRARIES, "deep", "no_such_library")
+    monkeypatch.setitem(availability.LIBRARIES, "deep", "no_such_library")
     why = "it needs the extra `deep` (`make deep`)"
-    assert trainer.unavailable("wisdom", packaged, ASOF) == why
+    assert availability.unavailable("wisdom", packaged, ASOF) == why
     with pytest.raises(Unavailable, match="it needs the extra"):
         train("wisdom", packaged, ASOF, 7, COSTS)
-    monkeypatch.setitem(trainer.LIBRARIES, "deep", "numpy")
-    assert trainer.unavailable("wisdom", packaged, ASOF) == ""
+    monkeypatch.setitem(availability.LIBRARIES, "deep", "numpy")
+    assert availability.unavailable("wisdom", packaged, ASOF) == ""

@@ -21,6 +21,7 @@ from learning.trainer import Trained, examine, train
 from learning.walkforward import holdout
 from market.features import compute
 from market.panel import Panel
+from models import availability
 from models.onnx import Served
 from models.wisdom import Wisdom
 
@@ -211,8 +212,8 @@ def test_an_artifact_carries_the_skill_that_was_measured_where_it_had_not_looked
 def test_a_model_whose_extra_is_not_installed_is_unavailable(
     packaged: Panel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(trainer.LIBRARIES, "deep", "torch_that_is_not_there")
+    monkeypatch.setitem(availability.LIBRARIES, "deep", "torch_that_is_not_there")
     told = "nhits is unavailable: it needs the extra `deep` (`make deep`)"
     with pytest.raises(Unavailable, match=re.escape(told)):
         train("nhits", packaged, ASOF, 7, COSTS)
-    assert trainer.unavailable("xgb", packaged, ASOF) == ""
+    assert availability.unavailable("xgb", packaged, ASOF) == ""

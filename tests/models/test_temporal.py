@@ -9,8 +9,7 @@ import pytest
 
 from domain.errors import InsufficientData, ModelError, Unavailable
 from domain.values import FloatArray
-from learning import trainer
-from models import catalog
+from models import availability, catalog
 from models.nhits import Nhits, interpolation
 from models.onnx import Served
 from models.patchtst import PatchTst
@@ -20,7 +19,7 @@ from tests.models.made import samples
 DEEP = [name for name, line in catalog.CATALOG.items() if line.load().extra == "deep"]
 EVERY = pytest.mark.parametrize("name", DEEP)
 HERE = pytest.mark.skipif(
-    trainer.lacking_extra("deep"), reason="it needs the extra `deep` (`make deep`)"
+    availability.lacking_extra("deep"), reason="it needs the extra `deep` (`make deep`)"
 )
 
 
@@ -187,7 +186,7 @@ def test_the_graph_is_whole_says_nothing_of_this_machine_and_takes_any_number_of
 def nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take PyTorch away from this process."""
     monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setitem(trainer.LIBRARIES, "deep", "torch_that_is_not_there")
+    monkeypatch.setitem(availability.LIBRARIES, "deep", "torch_that_is_not_there")
 
 
 @EVERY
@@ -202,7 +201,7 @@ def test_without_pytorch_training_says_what_to_install(name: str) -> None:
 
 @EVERY
 def test_what_serves_needs_no_pytorch(name: str) -> None:
-    if trainer.lacking_extra("deep"):
+    if availability.lacking_extra("deep"):
         pytest.skip("there is nothing to serve: it needs the extra `deep` (`make deep`)")
     model = catalog.create(name, seed=3)
     content = model.fit(*samples(model, bars=150)).export().to_bytes()

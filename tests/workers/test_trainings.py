@@ -12,7 +12,7 @@ from celery import Celery, Task
 from celery.signals import task_success
 
 from beat_schedule import SCHEDULE
-from learning import trainer
+from models import availability
 from models.catalog import CATALOG
 from models.prophet import Directional
 from models.xgb import Xgb
@@ -109,7 +109,7 @@ def test_what_is_under_way_is_not_trained_twice(
 @pytest.fixture
 def bare(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[tuple[Desk, Celery]]:
     """Yield a desk and a worker in an environment without what trains the deep members."""
-    monkeypatch.setitem(trainer.LIBRARIES, "deep", "torch_that_is_not_there")
+    monkeypatch.setitem(availability.LIBRARIES, "deep", "torch_that_is_not_there")
     with (
         desk_at(tmp_path, EARLY) as desk,
         embedded.running(desk.settings, ("training",)) as app,
