@@ -7,7 +7,7 @@ OmegaError
 │   └── ForeignFile      a file is not what it should be        -> refuse it, exit 1
 ├── ModelError           a model cannot be used                 -> hold, keep the champion
 │   ├── InsufficientData
-│   └── Unavailable      its data is not in the feed             -> import it
+│   └── Unavailable      its data or its library is not here     -> get it
 ├── Refused              a person asked for what is not allowed -> say why, exit 2
 ├── IntegrityError       a hash or the audit chain is broken    -> stop, exit 6
 ├── TimedOut             nobody answered in time                -> hold, exit 7
@@ -50,7 +50,7 @@ class InsufficientData(ModelError):
 
 
 class Unavailable(ModelError):
-    """What a model is about is not in the feed; the message says what to import."""
+    """What a model is about, or trained with, is not here; the message says what to do."""
 
 
 class Refused(OmegaError):

@@ -100,7 +100,10 @@ def test_golden_rows_are_rows_of_the_newest_fifth(artifact: Artifact) -> None:
     assert all(row in newest for row, _ in artifact.golden)
 
 
-HEAVY = ("xgboost", "lightgbm", "sklearn", "pandas", "onnx", "scipy", "celery", "sqlalchemy")
+HEAVY = (
+    *("xgboost", "lightgbm", "sklearn", "torch", "onnx"),
+    *("pandas", "scipy", "celery", "sqlalchemy"),
+)
 LIGHT = "models.serving, models.onnx, models.ensemble, models.catalog"
 
 

@@ -30,7 +30,7 @@ STOCKS = BOTS["autotrader"].model_copy(update={"symbols": ("JPM", "XOM")})
 
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    """Train every model on two years of real prices: 1.5 s, and no world has to do it again."""
+    """Train every model on two years of real prices: 12 s, and no world has to do it again."""
     home = tmp_path_factory.mktemp("made") / "home"
     settings = Settings(home=home, limits=LIMITS)
     desk = Desk.open(settings, VirtualClock(START), Env.REPLAY, packaged())
