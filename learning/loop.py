@@ -88,8 +88,7 @@ def review(store: Store, asof: AwareDatetime, seed: int) -> dict[str, Judgement]
         found[name] = judged = promotion.relapse(champion, own, entry.target.horizon, rng)
         if judged.ruling is Ruling.REJECT:
             why = Why(who="learning.validate", reason=judged.reason)
-            past = [v for v in registry.versions(store, name) if v.version != champion.version]
-            if past:
+            if registry.earlier(store, name) is not None:
                 registry.rollback(store, name, champion.version, why, asof)
             else:
                 registry.retire(store, name, champion.version, why, asof)

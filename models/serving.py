@@ -164,8 +164,8 @@ class Champions:
                 f"the artifact is {artifact.model} {served.version}, "
                 f"not {version.model} {version.version}"
             )
-        if self._schema_hash is not None:
-            if artifact.schema_hash != self._schema_hash(of_market(artifact.features)):
-                raise ModelError("its features are computed in another way today; train it again")
+        today = self._schema_hash and self._schema_hash(of_market(artifact.features))
+        if today is not None and artifact.schema_hash != today:
+            raise ModelError("its features are computed in another way today; train it again")
         served.self_test()
         return served

@@ -158,6 +158,15 @@ def rollback(store: Store, model: str, expected: str, why: Why, at: AwareDatetim
     Refused
         There was none (then `retire` stops the model), or the champion is another one by now.
     """
+    back = earlier(store, model)
+    if back is None:
+        raise Refused(f"{model} has no earlier champion; `retire` takes {expected} out of service")
+    _move(store, model, back, expected, Ruling.ROLLBACK, why, at)
+    return back
+
+
+def earlier(store: Store, model: str) -> str | None:
+    """Return the version that a rollback would go back to, or None."""
     past = [line for line in ledger(store, model) if line.ruling in _MOVES]
     stack: list[str] = []
     for line in past:
@@ -165,10 +174,7 @@ def rollback(store: Store, model: str, expected: str, why: Why, at: AwareDatetim
             del stack[stack.index(line.version) :]
         if line.ruling is not Ruling.RETIRE:
             stack.append(line.version)
-    if len(stack) < 2:
-        raise Refused(f"{model} has no earlier champion; `retire` takes {expected} out of service")
-    _move(store, model, stack[-2], expected, Ruling.ROLLBACK, why, at)
-    return stack[-2]
+    return stack[-2] if len(stack) > 1 else None
 
 
 def retire(store: Store, model: str, expected: str, why: Why, at: AwareDatetime) -> int:

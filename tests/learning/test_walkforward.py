@@ -19,7 +19,7 @@ def rows(sessions: int, horizon: int, per: int = 1) -> tuple[np.ndarray, np.ndar
 
 
 @given(
-    sessions=st.integers(40, 300),
+    sessions=st.integers(50, 300),
     horizon=st.integers(1, 15),
     per=st.integers(1, 4),
     share=st.floats(0.1, 0.5),
