@@ -164,6 +164,9 @@ def test_a_strategy_and_a_symbol_stop_those_they_cover(omega) -> None:
         "anchor": "reducing",
         "samson": "reducing",
         "autotrader": "active",
+        "solomon": "active",
+        "gideon": "active",
+        "discernment": "active",
     }
     assert told["autotrader"]["symbols_stopped"] == ["AAPL"]
 

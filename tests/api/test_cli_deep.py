@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from learning import trainer
+from models import availability
 from models.catalog import CATALOG
 
 LACKS = "it needs the extra `deep` (`make deep`)"
@@ -12,7 +12,7 @@ LACKS = "it needs the extra `deep` (`make deep`)"
 
 @pytest.fixture
 def bare(fresh, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(trainer.LIBRARIES, "deep", "torch_that_is_not_there")
+    monkeypatch.setitem(availability.LIBRARIES, "deep", "torch_that_is_not_there")
     monkeypatch.setitem(sys.modules, "torch", None)
     return fresh
 
