@@ -40,6 +40,8 @@ class Folder:
         return 1
 
     def champion(self, model: str) -> Version | None:
+        if model not in self._content:
+            return None
         artifact = Artifact.from_bytes(self._content[model])
         return Version(
             model=model,

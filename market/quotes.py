@@ -16,7 +16,6 @@ from math import log, sqrt
 from typing import Protocol
 
 import numpy as np
-from scipy.optimize import brentq
 
 from domain.errors import DataError
 from domain.market import Right, Surface
@@ -294,6 +293,8 @@ def implied(
 
     if not miss(LEAST_VOL) < 0 < miss(MOST_VOL):
         return None
+    from scipy.optimize import brentq  # only here: who decides has no chain, and no scipy
+
     return float(brentq(miss, LEAST_VOL, MOST_VOL, xtol=1e-10))
 
 
