@@ -12,7 +12,6 @@ from learning import loop
 from market import calendar, window
 from market.features import compute
 from market.panel import Panel
-from models.catalog import CATALOG
 from models.serving import Champions
 from orchestrator import desk as desks
 from orchestrator.desk import Desk
@@ -25,7 +24,11 @@ from workers.app import create
 
 START = calendar.closes(date(2017, 10, 2))
 """A close at which every bot wants to trade, and so it is at the next two."""
-STOCKS = BOTS["autotrader"].model_copy(update={"symbols": ("JPM", "XOM")})
+STOCKS = BOTS["autotrader"].model_copy(
+    update={"symbols": ("JPM", "XOM"), "models": ("xgb", "lgbm", "prophet-directional")}
+)
+TRADERS = {name: BOTS[name] for name in ("fortress", "anchor", "samson")} | {STOCKS.name: STOCKS}
+"""Those that the limits of a world are made for."""
 
 
 @pytest.fixture(scope="session")
@@ -34,19 +37,18 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
     home = tmp_path_factory.mktemp("made") / "home"
     settings = Settings(home=home, limits=LIMITS)
     desk = Desk.open(settings, VirtualClock(START), Env.REPLAY, packaged())
-    for name in CATALOG:
+    for name in {model: None for bot in TRADERS.values() for model in bot.models}:
         told = desk.settings.seed, desk.settings.costs, "test"
         loop.retrain(name, desk.store, desk.panel(START), START, *told)
     champions = Champions(Registry(desk.store), compute.schema_hash)
-    bots = BOTS | {STOCKS.name: STOCKS}
-    for bot in bots.values():
+    for bot in TRADERS.values():
         champions.needs(bot.models)
     desk.close()
     database = (home / "omega.db").read_bytes()
     processes = tuple(Process(settings) for _ in range(3))
     app = create(settings)
     app.set_current()
-    yield Made(settings, database, processes, packaged(), champions, bots, app, START)
+    yield Made(settings, database, processes, packaged(), champions, TRADERS, app, START)
     for process in processes:
         process.store.close()
 
