@@ -33,6 +33,8 @@ from workers.lifecycle import bound, open_desk
 
 ASKED = 26
 """Decisions of one scan: six bots on the index, one on twenty stocks."""
+BATCHES = 2
+"""Messages that they go in, 25 in one."""
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 STRONG = {
     "close_range_14": 0.01,

@@ -14,7 +14,7 @@ from domain.settings import Settings
 from orchestrator import canvas
 from orchestrator.desk import LOST, Desk
 from storage import decisions
-from tests.orchestrator.made import desk_at, passes, premium
+from tests.orchestrator.made import ASKED, desk_at, passes, premium
 from workers import embedded
 
 pytestmark = pytest.mark.live_worker
@@ -51,11 +51,11 @@ def test_a_chain_runs_through_its_four_hops_and_the_worker_is_gone_afterwards(
     with embedded.running(desk.settings, ("decision",)):
         assert omega_threads() == ["omega-decision"]
         canvas.publish(due)
-        assert eventually(lambda: len(sealed(desk, ids)) == 23)
+        assert eventually(lambda: len(sealed(desk, ids)) == ASKED)
     assert omega_threads() == []
     codes = {d.id: d.code for d in sealed(desk, ids)}
     assert codes["fortress-SPX-20160307T2100Z"] is Reason.UNTRAINED
-    assert set(codes.values()) == {Reason.UNTRAINED, Reason.NO_SETUP}
+    assert set(codes.values()) == {Reason.UNTRAINED, Reason.NO_SETUP, Reason.FEATURE_UNKNOWN}
 
 
 def test_a_task_that_fails_leaves_the_worker_alive(desk: Desk) -> None:

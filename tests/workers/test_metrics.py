@@ -13,7 +13,7 @@ import pytest
 from domain.decision import Draft
 from domain.settings import Settings, load
 from storage import decisions, engine
-from tests.orchestrator.made import premium
+from tests.orchestrator.made import ASKED, BATCHES, premium
 from tests.workers.live import Place, eventually, place
 from workers import metrics, roles, servers
 
@@ -67,10 +67,10 @@ def test_a_scan_shows_each_layer_and_what_was_decided(here: Place) -> None:
     )
     for layer in ("safety", "inference", "advisor", "limits"):
         name = f'omega_task_seconds_count{{layer="{layer}",task="decision.{layer}"}}'
-        assert eventually(lambda name=name: here.metrics("decision").get(name) == 1)
+        assert eventually(lambda name=name: here.metrics("decision").get(name) == BATCHES)
     seen = here.metrics("decision")
     sealed = [n for name, n in seen.items() if name.startswith("omega_decisions_total")]
-    assert sum(sealed) == 23
+    assert sum(sealed) == ASKED
     assert seen["omega_decisions_pending"] == 0
 
 
