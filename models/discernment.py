@@ -96,9 +96,11 @@ class Size(Discernment):
 class Soon(Discernment):
     """The chance that a move of half an expected move comes in the first of three sessions.
 
-    Of those bars only that were followed by such a move: when it comes, not whether.
+    Of those bars only that were followed by such a move: when it comes, not whether. That is about
+    half of them, so it may learn from fewer rows than the others.
     """
 
     name = "discernment-soon"
     title = "DISCERNMENT, timing"
+    min_samples = 150
     target = Target("soon", HORIZON, universe="index", level=0.5)
