@@ -211,23 +211,30 @@ def _needs_desk(patient: Patient) -> "Desk":
 
 
 def _champions(patient: Patient) -> str:
+    from models.availability import unavailable
     from models.catalog import CATALOG
 
     desk = _needs_desk(patient)
     desk.registry.look()
-    desk.champions.needs(tuple(CATALOG))
+    asked = tuple(name for name in CATALOG if name in desk.asked)
+    desk.champions.needs(asked)
     serving, refused = desk.champions.versions(), desk.champions.refused
     if refused:
         told = "; ".join(f"{name} {why}" for name, why in refused.items())
         raise Unwell(told, f"omega train {' '.join(refused)}")
-    missing = [name for name in CATALOG if name not in serving]
-    if missing:
+    missing = [name for name in asked if name not in serving]
+    panel, now = desk.feed.panel(), desk.clock.now()
+    lacking = {name: why for name in missing if (why := unavailable(name, panel, now))}
+    silent = [name for name in missing if name not in lacking]
+    if silent:
         raise Unwell(
-            f"{len(serving)} of {len(CATALOG)} models answer; none for {', '.join(missing)}",
+            f"{len(serving)} of {len(asked)} models answer; none for {', '.join(silent)}",
             "omega train --all: until then the bots that ask them hold",
             "note",
         )
-    return f"all {len(serving)} answer, and pass their golden rows"
+    told = f"all {len(serving)} that can be had answer, and pass their golden rows"
+    whys = "; ".join(dict.fromkeys(lacking.values()))
+    return told + (f"; unavailable are {', '.join(lacking)}: {whys}" if lacking else "")
 
 
 def _clock(patient: Patient) -> str:

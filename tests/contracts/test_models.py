@@ -36,7 +36,9 @@ MORE = 600
 """In all, for an interval: nine blocks of the longest horizon are new."""
 
 
-def split(model: Model, bars: int = BARS) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
+def split(
+    model: Model, bars: int = BARS
+) -> tuple[pd.DataFrame, pd.Series, pd.DataFrame, pd.Series]:
     X, y = samples(model, bars)
     old = X.index < X.index.unique()[LEARNED]
     return X[old], y[old], X[~old], y[~old]
