@@ -205,7 +205,9 @@ def findings(summary: Summary) -> list[str]:
 
 def groups(summary: Summary) -> str:
     """Say what each kind of bot came to."""
-    sellers = [bot for bot in summary.bots.values() if bot.factor is Factor.VOLATILITY]
+    idle = [bot for bot in summary.bots.values() if not (bot.wanted or bot.record.n)]
+    traders = [bot for bot in summary.bots.values() if bot not in idle]
+    sellers = [bot for bot in traders if bot.factor is Factor.VOLATILITY]
     told = []
     if sellers:
         pnl = sum(bot.money.pnl for bot in sellers)
@@ -213,10 +215,12 @@ def groups(summary: Summary) -> str:
         names = listed(bot.title for bot in sellers)
         told.append(f"{names} {earned(pnl)} after costs with {n:,} option trades")
     told += [
-        f"{bot.title} {earned(bot.money.pnl)} with {bot.record.n:,} share trades"
-        for bot in summary.bots.values()
+        f"{bot.title} {earned(bot.money.pnl)} with {bot.record.n:,} trades"
+        for bot in traders
         if bot.factor is Factor.PRICE
     ]
+    if idle:
+        told.append(f"{listed(bot.title for bot in idle)} did not trade")
     return "; ".join(told) + "." if told else ""
 
 

@@ -10,7 +10,7 @@ from domain.book import Costs
 from domain.bot import Factor
 from domain.values import Dollars, Value, digest
 from domain.version import Measure
-from models import ensemble
+from models import ensemble, orion
 from orchestrator.baselines import Every
 from risk.measures import Gate
 from trading.competition import Standing
@@ -122,6 +122,10 @@ class Money(Value):
         return self.costs / self.gross_wins if self.gross_wins > 0 else None
 
 
+DECIDING = {"wisdom", *ensemble.WEIGHTS, *orion.DIRECTION, "discernment-up", "discernment-down"}
+"""Models without which, or against which, a bot does not trade; the others only shrink."""
+
+
 class BotReport(Value):
     """One bot's session."""
 
@@ -148,9 +152,8 @@ class BotReport(Value):
 
     @property
     def deciders(self) -> tuple[Forecasts, ...]:
-        """Those of the models that can stop it: WISDOM, or the members of the ensemble."""
-        deciding = {"wisdom"} if self.factor is Factor.VOLATILITY else ensemble.WEIGHTS.keys()
-        return tuple(each for each in self.forecasts if each.model in deciding)
+        """Those of the models that can stop it, as its judge has it."""
+        return tuple(each for each in self.forecasts if each.model in DECIDING)
 
 
 class Reign(Value):
