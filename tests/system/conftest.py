@@ -15,7 +15,6 @@ from learning import loop
 from market import calendar
 from market.feeds.playback import Playback
 from models.availability import unavailable
-from models.catalog import CATALOG
 from orchestrator.desk import Desk
 from storage import engine
 from tests.system.fleet import SESSION, SLOW, TRADING, at_close, now
@@ -28,14 +27,14 @@ from workers.lifecycle import open_desk
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Train what the bots ask, and can be had, on what was known before the session of the tests.
 
-    But for what takes minutes.
+    All of it, or a fleet would begin by training what is missing.
     """
     home = tmp_path_factory.mktemp("trained")
     settings = Settings(home=home, feed="playback")
     store, panel = engine.open_store(settings), Playback().panel()
     asof = calendar.opens(SESSION) - timedelta(hours=1)
     for name in {model: None for bot in BOTS.values() for model in bot.models}:
-        if CATALOG[name].load().extra or unavailable(name, panel, asof):
+        if unavailable(name, panel, asof):
             continue
         loop.retrain(name, store, panel, asof, settings.seed, settings.costs, "test")
     store.close()

@@ -26,7 +26,7 @@ def test_workers_that_hang_bring_degraded_mode_and_a_quick_minute_ends_it(
     desk = looking(trading)
     settings = trading.model_copy(update={"sla_ms": LIMIT * 1000})
     with up(settings) as fleet:
-        late = ask(desk, 20)
+        late = ask(desk, 20, [desk.bots["fortress"]])  # who does not trade at this close
         with stopped(children(fleet.pid("decision"))):
             publish(fleet.client(), late)
             sent = monotonic()

@@ -41,7 +41,7 @@ def test_every_drill_is_passed_by_a_fleet_that_is_well(trading: Settings, lookin
     assert set(drill.last(desk.store)) == set(DRILLS)
     assert len(audit.records(desk.store, audit.DESK, "drill")) == len(DRILLS)
     after = {v.model: v.version for v in registry.versions(desk.store) if v.stage == "champion"}
-    assert after == champions
+    assert champions.items() <= after.items(), "what had none may have one by now"
     assert audit.verify(desk.store).ok
 
 
