@@ -194,7 +194,8 @@ def _nearest(strikes: FloatArray, level: Points, board: Board) -> Points:
     if not len(strikes):
         raise DataError(f"{quotes.where(board)}: no strike is listed near {level:g}")
     # from the top, so that the upper one is taken of two as near
-    return float(min(strikes[::-1].tolist(), key=lambda strike: abs(strike - level)))
+    falling = strikes[::-1]
+    return float(falling[np.abs(falling - level).argmin()])
 
 
 def _outward(strikes: FloatArray, level: Points, side: int, board: Board) -> Points:
