@@ -26,6 +26,7 @@ from market.features import compute
 from market.panel import Panel, Times
 from market.quality import utc
 from models import catalog
+from models.availability import unavailable
 from models.base import FROM_MODELS, FROM_TRADE, Target, of_market
 
 COVERAGE = 0.5
@@ -181,16 +182,14 @@ def stacked(panel: Panel, name: str, costs: Costs) -> FloatArray:
 def _stacked(panel: Panel, name: str, costs: Costs) -> FloatArray:
     model = catalog.entry(name).load()
     said = np.full(len(panel), np.nan)
-    if not set(model.requires) <= panel.series.keys():
-        return said
     years = panel.times.astype("datetime64[Y]")
     for year in np.unique(years)[1:]:
         rows = np.flatnonzero(years == year)
-        if not all(np.isfinite(panel.series[s][: rows[0]]).any() for s in model.requires):
+        end = utc(panel.times[max(rows[0] - EMBARGO, 0)])
+        if unavailable(name, panel, end):
             continue
-        end = panel.times[max(rows[0] - EMBARGO, 0)]
         try:
-            known = labelled(panel, model.target, model.features, utc(end), costs)
+            known = labelled(panel, model.target, model.features, end, costs)
             learned = known.every(model.stride)
             fitted = model(seed=0).fit(learned.X, learned.label)
         except ModelError:  # too little was known by then

@@ -223,7 +223,7 @@ def seller(distance: float, spot: float) -> Bot:
 
     The wings then are 2 % of the spot, in whole strike steps.
     """
-    sellers = [bot for bot in BOTS.values() if "iron_condor" in bot.structures]
+    sellers = [bot for bot in BOTS.values() if bot.strategy == "condor"]
     for bot in sellers:
         if bot.distance == distance:
             return bot
@@ -257,9 +257,9 @@ def _condors(panel: Panel, target: Target, costs: Costs) -> FloatArray:
 
 
 def _spreads(panel: Panel, target: Target, costs: Costs) -> FloatArray:
-    """Debit spreads on the side that the target asks about, as the first bot trades them."""
+    """Debit spreads on the side that the target asks about, as the first who buys them does."""
     structure = "bull_call" if target.name == "gains" else "bear_put"
-    buyers = [bot for bot in BOTS.values() if structure in bot.structures]
+    buyers = [bot for bot in BOTS.values() if bot.strategy == "spread"]
     if not buyers:
         return np.full((len(panel), 1, 1), np.nan)
     return _traded(panel, target, costs, structure, lambda spot: buyers[0])[:, None, None]

@@ -92,11 +92,13 @@ class Champions:
         self._refresh(asked)
         known = context.features | context.bot.facts()
         distance = context.bot.distance
+        said: dict[str, Prediction] = {}
         for feature in sorted(self._used(asked) & FROM_MODELS.keys()):
-            heard = self._ask(FROM_MODELS[feature], known, distance).probability
-            if heard is not None:
-                known[feature] = heard
-        return tuple(self._ask(name, known, distance) for name in asked)
+            heard = self._ask(FROM_MODELS[feature], known, distance)
+            said[heard.model] = heard
+            if heard.probability is not None:
+                known[feature] = heard.probability
+        return tuple(said.get(name) or self._ask(name, known, distance) for name in asked)
 
     def _ask(self, name: str, known: dict[str, float], distance: float | None) -> Prediction:
         served = self._ready.get(name)

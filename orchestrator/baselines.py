@@ -70,7 +70,7 @@ def every(
     stands one session. No stop, no profit target, no model: what the bots add or take away is the
     difference to this.
     """
-    sellers = [bot for bot in bots.values() if bot.structures[:1] == (CONDOR,) and bot.min_credit]
+    sellers = [bot for bot in bots.values() if bot.strategy == "condor"]
     results: dict[tuple[str, int], list[tuple[float, float]]] = {
         (bot.name, horizon): [] for bot in sellers for horizon in {bot.horizon, 1}
     }

@@ -6,6 +6,7 @@ from domain.values import Action
 from market import calendar
 from market.quotes import Simulated
 from trading.strategies.base import Setup
+from trading.strategies.options import own
 from trading.structures.offer import Structured, build, proposal
 from trading.structures.scanner import Scan, View, scan
 
@@ -37,11 +38,7 @@ def propose(
         The bot does not trade this structure.
     """
     bot = context.bot
-    name = structure or next(iter(bot.structures), "")
-    if name not in bot.structures:
-        known = ", ".join(bot.structures) or "none"
-        raise SettingsError(f"{bot.name} does not trade {name or 'anything'!r}; its own: {known}")
-    away = bot.distance if distance is None else distance
+    name, away = own(bot, structure), bot.distance if distance is None else distance
     found = build(name, board(context), context.costs, distance=away, wing=bot.wing)
     return made(context, found)
 
