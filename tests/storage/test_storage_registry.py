@@ -113,6 +113,18 @@ def test_a_tampered_artifact_is_never_promoted(store: Store, two: tuple[Version,
     assert registry.champion(store, "wisdom").version == first.version
 
 
+def test_a_version_that_was_only_tried_is_none_to_go_back_to(
+    store: Store, two: tuple[Version, Version]
+) -> None:
+    first, second = two
+    promote(store, first, None)
+    registry.rule(store, "wisdom", second.version, Ruling.REJECT, WHY, AT + DAY)
+    assert len(registry.versions(store, "wisdom")) == 2
+    assert registry.earlier(store, "wisdom") is None
+    promote(store, second, first, 2)
+    assert registry.earlier(store, "wisdom") == first.version
+
+
 def test_rollback_goes_one_champion_back_each_time(
     store: Store, two: tuple[Version, Version]
 ) -> None:
