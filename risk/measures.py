@@ -229,7 +229,10 @@ def wilson(hits: int, n: int, confidence: Fraction = 0.95) -> tuple[float, float
     share, shrink = hits / n, 1 + z * z / n
     centre = (share + z * z / (2 * n)) / shrink
     reach = z / shrink * sqrt(share * (1 - share) / n + z * z / (4 * n * n))
-    return max(0.0, centre - reach), min(1.0, centre + reach)
+    # none or all of them: that end is the share itself, which rounding would miss by 3e-17
+    low = max(0.0, centre - reach) if hits else 0.0
+    high = min(1.0, centre + reach) if hits < n else 1.0
+    return low, high
 
 
 def win_rate(trades: ArrayLike) -> Measure | None:

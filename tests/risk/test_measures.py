@@ -129,6 +129,12 @@ def test_blocks_widen_the_interval_of_a_series_that_clusters() -> None:
     assert blocks.high - blocks.low > 1.5 * (plain.high - plain.low)
 
 
+@pytest.mark.parametrize("n", [1, 10, 97])
+def test_none_or_all_of_the_trades_won_is_an_end_of_the_interval(n: int) -> None:
+    assert measures.wilson(0, n)[0] == 0.0
+    assert measures.wilson(n, n)[1] == 1.0
+
+
 @given(RECORDS)
 def test_a_win_rate_lies_within_its_interval(pnl: list[float]) -> None:
     measured = measures.win_rate(pnl)
