@@ -24,7 +24,7 @@ from domain.decision import (
 from domain.errors import DataError, Refused, Transient
 from domain.market import Surface
 from domain.settings import Settings
-from domain.trade import Position
+from domain.trade import Position, Trade
 from domain.values import Env
 from market import calendar, window
 from market.features import compute
@@ -51,6 +51,7 @@ from trading.accounting import Account
 from trading.bots.catalog import BOTS
 from trading.brokers import catalog as brokers
 from trading.brokers.base import Broker
+from trading.strategies import catalog as strategies
 
 LOST = timedelta(seconds=3)
 """How long a decision may be under way, beside what it waits in the queue; one takes 0.05 s."""
@@ -69,6 +70,8 @@ NEVER = datetime.min.replace(tzinfo=UTC)
 REMEMBERED = 200
 """Contexts that a process keeps, some 10 MB: the next hop of a batch often comes back to it, and 25
 of them take 2 ms to read and parse, as long as two layers."""
+RECENT = 5
+"""Newest trades of a bot that its strategy is shown where it learns from them."""
 CUT = 30
 """Daily bars that a surface is made from; it needs 23."""
 IN_TIME = timedelta(minutes=4)
@@ -193,7 +196,6 @@ class Desk:
         """
         asof, halted = view.asof, view.switches
         sight = self.sight(asof)
-        facts = bot.facts()
         needed = {*bot.features, *self.champions.needs(bot.models)}
         serving = self.champions.versions()
         served = {model: serving[model] for model in bot.models if model in serving}
@@ -201,6 +203,7 @@ class Desk:
         contexts = []
         for symbol in symbols:
             found, bar = sight.features.get(symbol, {}), sight.at(symbol)
+            facts = bot.facts() | view.evidence(bot, symbol)
             contexts.append(
                 Context(
                     id=decision_id(bot.name, symbol, bar, ask),
@@ -475,6 +478,8 @@ class View:
     """Opening orders since the session opened, by bot and symbol."""
     entered: Mapping[str, frozenset[str]]
     """Decisions whose opening order was filled since the session opened, by bot."""
+    closed: Mapping[str, tuple[Trade, ...]] = field(default_factory=dict)
+    """The newest trades, oldest first, of the bots whose strategy looks at them."""
     degraded: bool = False
     """Whether decisions come too late."""
 
@@ -492,8 +497,21 @@ class View:
                 allotted=allotted(desk.store, desk.bots, asof, desk.settings.seed),
                 orders=orders.placed(desk.store, session),
                 entered=orders.entered(desk.store, session),
+                closed={
+                    name: tuple(trades.trades(desk.store, bot=name, limit=RECENT))
+                    for name, bot in desk.bots.items()
+                    if strategies.find(bot.strategy).evidence is not None
+                },
                 degraded=punctuality(desk.store).degraded,
             )
+
+    def evidence(self, bot: Bot, symbol: str) -> dict[str, float]:
+        """Return what the bot's newest trades in a symbol say of the next one, as features."""
+        hear = strategies.find(bot.strategy).evidence
+        if hear is None:
+            return {}
+        own = [trade for trade in self.closed.get(bot.name, ()) if trade.symbol == symbol]
+        return hear(own, self.asof)
 
     def book(self, bot: Bot, symbol: str) -> Book:
         """Return one bot's book before a decision on one symbol.

@@ -1,11 +1,13 @@
 """What a strategy is: when to enter, and what would be traded."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import datetime
 from typing import Literal, NamedTuple
 
 from pydantic import Field
 
 from domain.decision import Context, Proposal
+from domain.trade import Trade
 from domain.values import Action, Value
 
 
@@ -41,6 +43,9 @@ class Strategy(NamedTuple):
         it with.
     features
         What `setup` and `propose` read of the context.
+    evidence
+        ``evidence(closed, asof)`` says, as features of the context, what the newest trades of the
+        bot in a symbol, oldest first, mean for the next one. None where they mean nothing.
     """
 
     title: str
@@ -48,3 +53,4 @@ class Strategy(NamedTuple):
     propose: Callable[[Context, str | None, float | None], Proposal]
     judge: Judge
     features: tuple[str, ...] = ()
+    evidence: Callable[[Sequence[Trade], datetime], dict[str, float]] | None = None
