@@ -236,9 +236,9 @@ class Walk(NamedTuple):
 
 def walk(feed: Feed, settings: Settings) -> Walk:
     """Walk every learner forward, through as much as is known of what it is about."""
-    panel, found = feed.panel(), {}
+    found = {}
     for name in CATALOG:
-        own, began = about(panel, name), perf_counter()
+        own, began = about(availability.bars(name, feed), name), perf_counter()
         asof = moment(own, -1)
         found[name] = validation.validate(name, own, asof, settings.seed, settings.costs)
         told(f"{perf_counter() - began:6.1f} s  {found[name].sentence}")
@@ -397,7 +397,7 @@ def write(folder: Iterable[str]) -> None:
     PAGES.mkdir(parents=True, exist_ok=True)
     short = walk(packaged, settings)
     for name, one in short.found.items():
-        text, drawn = page(name, packaged.panel(), settings, one)
+        text, drawn = page(name, availability.bars(name, packaged), settings, one)
         (PAGES / f"{name}.md").write_text(text, encoding="utf-8")
         plot = PAGES / f"{name}.svg"
         plot.unlink(missing_ok=True)

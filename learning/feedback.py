@@ -21,7 +21,7 @@ from domain.version import Measure
 from learning import labels
 from learning.significance import block, score
 from market import window
-from market.panel import Panel
+from market.panel import Panel, Unit
 from models import catalog
 
 
@@ -32,7 +32,9 @@ class Forecast(Value):
     model: str
     version: str
     target: str
+    unit: Unit = "session"
     horizon: int = Field(gt=0)
+    """In sessions, or in bars."""
     symbol: str
     bar: AwareDatetime
     distance: float | None = None
@@ -53,6 +55,7 @@ class Forecast(Value):
                 model=said.model,
                 version=said.version,
                 target=said.target,
+                unit=catalog.entry(said.model).target.unit,
                 horizon=catalog.entry(said.model).target.horizon,
                 symbol=context.symbol,
                 bar=context.bar,

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +20,7 @@ from domain.errors import DataError, Refused
 from domain.market import Bar, Surface
 from domain.trade import Intent, Order, Position
 from domain.values import FloatArray, Points
+from learning import bracketed
 from market import pricing
 from market.features import base, options
 from market.panel import Panel
@@ -125,6 +125,18 @@ def _soon(panel: Panel, target: Target) -> FloatArray:
     return np.where(known & whole, first, np.nan)[:, :, None]
 
 
+def _long_pays(panel: Panel, target: Target) -> FloatArray:
+    return _pays(bracketed.ended(panel, 1, target.horizon))
+
+
+def _short_pays(panel: Panel, target: Target) -> FloatArray:
+    return _pays(bracketed.ended(panel, -1, target.horizon))
+
+
+def _pays(found: bracketed.Ended) -> FloatArray:
+    return np.where(np.isfinite(found.ahead), found.ahead > 0, np.nan)[:, None, None]
+
+
 _QUESTIONS: dict[Question, Callable[[Panel, Target], FloatArray]] = {
     "survives": _survives,
     "above": _above,
@@ -136,6 +148,8 @@ _QUESTIONS: dict[Question, Callable[[Panel, Target], FloatArray]] = {
     "touches_magnet": _touches_magnet,
     "pins": _pins,
     "soon": _soon,
+    "long_pays": _long_pays,
+    "short_pays": _short_pays,
 }
 
 
@@ -206,7 +220,8 @@ def results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
     Condors are decided at the close, filled at the next open and carried through the bars by
     `trading.exits` with the wings, the stop and the profit target of the bot that trades the
     distance: what is measured is what the desk would do. Shares are bought at the close with the
-    first stop of the bot that buys them as the unit of risk, and held to the horizon.
+    first stop of the bot that buys them as the unit of risk, and held to the horizon. Futures:
+    `learning.bracketed`.
     """
     match target.name:
         case "rises":
@@ -215,6 +230,10 @@ def results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
             return _condors(panel, target, costs)
         case "gains" | "loses":
             return _spreads(panel, target, costs)
+        case "long_pays":
+            return bracketed.results(panel, 1, target.horizon, costs)[:, None, None]
+        case "short_pays":
+            return bracketed.results(panel, -1, target.horizon, costs)[:, None, None]
     return np.full((len(panel), len(columns(panel, target)), max(len(target.distances), 1)), np.nan)
 
 
@@ -277,7 +296,7 @@ def _traded(
     """
     out, surfaces = np.full(len(panel), np.nan), _surfaces(panel)
     for t, surface in surfaces.items():
-        bars = [_bar(panel, k) for k in range(t + 1, min(t + target.horizon + 1, len(panel)))]
+        bars = [panel.bar(k) for k in range(t + 1, min(t + target.horizon + 1, len(panel)))]
         if len(bars) < target.horizon or None in bars:
             continue
         vix = float(base.value(panel, "VIX")[t, 0])
@@ -328,16 +347,6 @@ def _managed(
         )
         earned += sum(trade(held, closing, bar.at).r for closing in closings)
     return earned
-
-
-def _bar(panel: Panel, t: int) -> Bar | None:
-    """Return one bar of the first symbol, None where it has no close."""
-    prices = (panel.open[t, 0], panel.high[t, 0], panel.low[t, 0], panel.close[t, 0])
-    opened, high, low, close = (float(p) if isfinite(p) else None for p in prices)
-    if close is None:
-        return None
-    at = panel.times[t].astype("datetime64[s]").astype(datetime).replace(tzinfo=UTC)
-    return Bar(symbol=panel.symbols[0], at=at, open=opened, high=high, low=low, close=close)
 
 
 def _surfaces(panel: Panel) -> dict[int, Surface]:

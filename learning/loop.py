@@ -13,7 +13,8 @@ from learning.feedback import Forecast, outcomes
 from learning.promotion import Judgement
 from learning.trainer import Trained
 from market import window
-from market.panel import Panel
+from market.feeds.base import Feed
+from market.panel import Panel, Unit
 from models import catalog
 from models.catalog import CATALOG
 from storage import decisions, registry, state, trades
@@ -36,11 +37,11 @@ def retrain(
     return promotion.settle(store, trained, who, asof)
 
 
-def follow(store: Store, panel: Panel, asof: AwareDatetime, models: Collection[str]) -> int:
+def follow(store: Store, feed: Feed, asof: AwareDatetime, models: Collection[str]) -> int:
     """Record what came true of the predictions whose horizon has passed; return how many.
 
     Whether a decision was traded makes no difference: a model is judged by all that it said. Each
-    horizon is followed for itself, for one of a session says after a week what one of a month
+    span is followed for itself, for one of a session says after a week what one of a month
     cannot.
 
     Parameters
@@ -48,12 +49,13 @@ def follow(store: Store, panel: Panel, asof: AwareDatetime, models: Collection[s
     models
         Those that are asked.
     """
-    horizons = {catalog.entry(name).target.horizon for name in models}
-    return sum(_follow(store, panel, asof, horizon) for horizon in sorted(horizons))
+    targets = [catalog.entry(name).target for name in models]
+    spans = sorted({(target.unit, target.horizon) for target in targets})
+    return sum(_follow(store, feed.by(unit), asof, unit, horizon) for unit, horizon in spans)
 
 
-def _follow(store: Store, panel: Panel, asof: AwareDatetime, horizon: int) -> int:
-    newest, key = window.index(panel, asof), f"{SEEN}/{horizon}"
+def _follow(store: Store, panel: Panel, asof: AwareDatetime, unit: Unit, horizon: int) -> int:
+    newest, key = window.index(panel, asof), f"{SEEN}/{'' if unit == 'session' else unit}{horizon}"
     if newest < horizon:
         return 0
     bar = trainer.moment(panel.times[newest - horizon])
@@ -65,7 +67,7 @@ def _follow(store: Store, panel: Panel, asof: AwareDatetime, horizon: int) -> in
         forecast
         for decision in decisions.taken(store, since, bar)
         for forecast in Forecast.of(decision)
-        if forecast.horizon == horizon
+        if (forecast.unit, forecast.horizon) == (unit, horizon)
     ]
     count = trades.record_outcomes(store, outcomes(panel, forecasts, asof))
     state.put(store, key, bar.isoformat())

@@ -1,12 +1,11 @@
-"""Who may answer for a bot that learns from its own trades: a count, or a model in its shadow.
+"""Who may answer for a bot that learns from its own setups: a count, or a model in its shadow.
 
-A new bot has no trades to learn from. Until it has fifty, of which five won and five lost, a count
-answers: a Beta(1, 1) belief for each regime of dealers' gamma [1]_. From then on a model may be
-trained; it answers beside the count, in its shadow and for nothing, and takes its place only when
-what it said before it happened was better, on 150 trades at least.
+A count answers first: a Beta(1, 1) belief for each regime of dealers' gamma [1]_ (`models.belief`).
+The bot's learner answers beside it, in its shadow and for nothing, and takes its place only when
+what it said before it happened was better, on 150 setups at least.
 
-The ancestor measured the rivals on trades that both had learned from. Here the count that a trade
-is judged against knows only trades that were closed when it was decided, and an answer of a version
+The ancestor measured the rivals on trades that both had learned from. Here the count that a setup
+is judged against knows only setups that had ended when it was decided, and an answer of a version
 that had been trained on later data does not count at all.
 
 References
@@ -15,40 +14,38 @@ References
 """
 
 from collections.abc import Iterable, Sequence
+from statistics import fmean
 
 import numpy as np
 from numpy.random import Generator
-from pydantic import AwareDatetime, Field
-from scipy.stats import beta
+from pydantic import AwareDatetime
 
 from domain.values import Probability, Value
 from domain.version import Measure
 from learning.significance import block, score
+from models.belief import Belief, Count
 from risk.measures import Criterion, Gate, wilson
 
-COLD, FLOOR = 10, 0.52
-"""With fewer trades of a regime than this, its belief is at least so high: a bot that never trades
-never learns. It is no measurement, and `Belief.floored` says so."""
-ENOUGH, OF_EACH = 50, 5
-"""Trades, and winners and losers among them, that a model can be trained on."""
 RESOLVED = 150
 """Answers out of sample that came true before a shadow may be promoted."""
 BETTER = 0.05
 """Share by which its Brier must be smaller than the count's."""
 SURE, MISSES = 0.7, 0.10
-"""A trade that was lost at so high a probability is a catastrophic miss, and the largest share of
-them. Of all answers, not of the sure ones: of trades at 0.7 three in ten are lost by right."""
+"""A setup that was lost at so high a probability is a catastrophic miss, and the largest share of
+them. Of all answers, not of the sure ones: of setups at 0.7 three in ten are lost by right."""
 
 
 class Resolved(Value):
-    """One trade that was closed, and what the shadow had said of it."""
+    """One setup that came to its end, traded or not, and what the shadow had said of it."""
 
     decision_id: str
     regime: str
-    """Of dealers' gamma when it was decided."""
+    """Of dealers' gamma when it was decided; `models.belief.regime`."""
     decided: AwareDatetime
     closed: AwareDatetime
     won: bool
+    r: float | None = None
+    """Its result in units of risk, after costs; None where no contract says what they are."""
     probability: Probability | None = None
     """What the shadow said; None where it was silent, or there was none."""
     trained_to: AwareDatetime | None = None
@@ -62,66 +59,34 @@ class Resolved(Value):
         return self.trained_to <= self.decided
 
 
-class Belief(Value):
-    """What a count of winners and losers says of the next trade: Beta(1 + wins, 1 + losses)."""
-
-    wins: int = Field(0, ge=0)
-    losses: int = Field(0, ge=0)
-
-    @property
-    def n(self) -> int:
-        return self.wins + self.losses
-
-    @property
-    def mean(self) -> float:
-        """The mean of the posterior; a half where nothing was traded yet."""
-        return (1 + self.wins) / (2 + self.n)
-
-    @property
-    def floored(self) -> bool:
-        """Whether `probability` is the floor of a cold start and no measurement."""
-        return self.n < COLD and self.mean < FLOOR
-
-    @property
-    def probability(self) -> float:
-        """What it answers.
-
-        Examples
-        --------
-        >>> Belief().probability, Belief(wins=2, losses=8).probability
-        (0.52, 0.25)
-        """
-        return FLOOR if self.floored else self.mean
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the posterior."""
-        low, high = beta.ppf([0.025, 0.975], 1 + self.wins, 1 + self.losses)
-        return float(low), float(high)
-
-
 def belief(past: Iterable[Resolved], regime: str, asof: AwareDatetime) -> Belief:
-    """Return what the trades of a regime that were closed by `asof` say of the next one."""
-    known = [row.won for row in past if row.regime == regime and row.closed <= asof]
-    return Belief(wins=sum(known), losses=len(known) - sum(known))
+    """Return what the setups of a regime that had ended by `asof` say of the next one."""
+    known = [row for row in past if row.regime == regime and row.closed <= asof]
+    gains, losses = (
+        [row.r for row in known if row.won is won and row.r is not None] for won in (True, False)
+    )
+    wins = sum(row.won for row in known)
+    return Belief(
+        wins=wins,
+        losses=len(known) - wins,
+        gain=fmean(gains) if gains else None,
+        loss=-fmean(losses) if losses else None,
+    )
 
 
-def trainable(past: Iterable[Resolved], asof: AwareDatetime) -> Gate:
-    """Return whether a model can be trained on the trades closed by `asof`; until then, count."""
-    won = [row.won for row in past if row.closed <= asof]
-    n, wins = len(won), sum(won)
-    return Gate(
-        name="trainable",
-        criteria=(
-            _count("trades", n, ENOUGH),
-            _count("winners", wins, OF_EACH),
-            _count("losers", n - wins, OF_EACH),
-        ),
+def count(rows: Sequence[Resolved], asof: AwareDatetime, rng: Generator) -> Count:
+    """Return what all setups so far say, and whether the shadow may answer from now on."""
+    gate = promotable(rows, rng)
+    found = {row.regime for row in rows}
+    return Count(
+        regimes={regime: belief(rows, regime, asof) for regime in sorted(found)},
+        promoted=gate.passed,
+        blockers=gate.failed,
     )
 
 
 def counted(rows: Sequence[Resolved]) -> list[float]:
-    """Return what the count would have answered to each trade when it was decided."""
+    """Return what the count would have answered to each setup when it was decided."""
     return [belief(rows, row.regime, row.decided).probability for row in rows]
 
 
@@ -131,12 +96,13 @@ def promotable(rows: Sequence[Resolved], rng: Generator) -> Gate:
     Parameters
     ----------
     rows
-        Every closed trade of the bot, those too of which the shadow said nothing: the count knows
-        them. Only answers out of sample are judged.
+        Every setup of the bot that ended, those too of which the shadow said nothing: the count
+        knows them. Only answers out of sample are judged.
     rng
         Draws the interval of the skill.
     """
-    judged = [(row, count) for row, count in zip(rows, counted(rows), strict=True) if row.unseen]
+    answers = zip(rows, counted(rows), strict=True)
+    judged = [(row, answer) for row, answer in answers if row.unseen]
     n = len(judged)
     skill = _skill(judged, rng) if n else None
     missed = sum((row.probability or 0.0) >= SURE and not row.won for row, _ in judged)
@@ -147,7 +113,12 @@ def promotable(rows: Sequence[Resolved], rng: Generator) -> Gate:
     return Gate(
         name="shadow",
         criteria=(
-            _count("resolved", n, RESOLVED),
+            Criterion(
+                name="resolved",
+                needs=f">= {RESOLVED}",
+                measured=Measure(value=n, n=n),
+                passed=n >= RESOLVED,
+            ),
             Criterion(
                 name="skill_over_count",
                 needs=f">= {BETTER:g}",
@@ -168,12 +139,7 @@ def _skill(judged: Sequence[tuple[Resolved, float]], rng: Generator) -> Measure 
     """Return by which share the shadow's Brier is smaller than the count's."""
     said = np.array([row.probability for row, _ in judged], np.float64)
     won = np.array([row.won for row, _ in judged], np.float64)
-    count = np.array([answer for _, answer in judged])
+    base = np.array([answer for _, answer in judged])
     days = np.array([row.decided.date() for row, _ in judged], "datetime64[D]")
     length = block(1, len(np.unique(days)))
-    return score(said, won, days, {"base": count}, rng, length).get("skill")
-
-
-def _count(name: str, n: int, least: int) -> Criterion:
-    measured = Measure(value=n, n=n)
-    return Criterion(name=name, needs=f">= {least}", measured=measured, passed=n >= least)
+    return score(said, won, days, {"base": base}, rng, length).get("skill")

@@ -1,8 +1,9 @@
 """Is a model any good: the whole walk-forward, year by year, on rows that no fit had seen.
 
-Each calendar year is predicted by a fit that learned from everything before it and nothing after,
-purged and embargoed, and so are the two rivals. All years together give the verdict. There are
-four, and none of them is a default: what cannot be measured is UNKNOWN.
+Each calendar year, or month where bars within sessions are counted, is predicted by a fit that
+learned from everything before it and nothing after, purged and embargoed, and so are the two
+rivals. All years together give the verdict. There are four, and none of them is a default: what
+cannot be measured is UNKNOWN.
 """
 
 from dataclasses import dataclass
@@ -19,12 +20,14 @@ from domain.version import Measure
 from learning.dataset import Dataset, IntArray, labelled
 from learning.significance import block, score
 from learning.trainer import moment, rivals
-from learning.walkforward import yearly
-from market.panel import Panel, Times
+from learning.walkforward import Split, forward
+from market.panel import Panel, Times, Unit
 from models import catalog
 from models.availability import unavailable
 
 RESAMPLES = 2000
+WEEK = 390
+"""Bars of five minutes in five sessions."""
 
 
 class Health(StrEnum):
@@ -114,7 +117,7 @@ def validate(
         since=moment(data.starts[0]),
         until=moment(data.ends[-1]),
         total=total,
-        years=tuple(told.row(str(year), horizon, seed) for year, told in years.items()),
+        years=tuple(told.row(year, horizon, seed) for year, told in years.items()),
     )
 
 
@@ -149,9 +152,9 @@ def _together(years: list[_Told]) -> _Told:
 
 def _walk(
     name: str, data: Dataset, seed: int, distance: float | None, sessions: int | None
-) -> dict[int, _Told]:
+) -> dict[str, _Told]:
     told = {}
-    for year, cut in yearly(data.starts, data.ends).items():
+    for year, cut in _steps(data, catalog.entry(name).target.unit).items():
         model, judged = catalog.create(name, seed), data.take(cut.test)
         known = data.take(_newest(data, cut.train, sessions))
         learned = known.every(model.stride)
@@ -163,8 +166,15 @@ def _walk(
         against = {name: values[rows] for name, values in against.items()}
         told[year] = _Told(len(learned), p[rows], judged.y[rows], judged.starts[rows], against)
     if not told:
-        raise InsufficientData("no calendar year has 250 sessions before it")
+        raise InsufficientData("no calendar year has 250 sessions before it, no month five of bars")
     return told
+
+
+def _steps(data: Dataset, unit: Unit) -> dict[str, Split]:
+    """Return a split for every year; of bars within sessions, of which few have years, months."""
+    if unit == "session":
+        return forward(data.starts, data.ends)
+    return forward(data.starts, data.ends, WEEK, period="M")
 
 
 def _newest(data: Dataset, rows: IntArray, sessions: int | None) -> IntArray:

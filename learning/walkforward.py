@@ -13,7 +13,7 @@ References
 .. [1] M. Lopez de Prado, Advances in Financial Machine Learning (2018), chapter 7.
 """
 
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,19 +88,30 @@ def holdout(starts: Times, ends: Times, share: float = 0.2, embargo: int = EMBAR
     return split(starts, ends, first, embargo=embargo)
 
 
-def yearly(
-    starts: Times, ends: Times, sessions: int = 250, embargo: int = EMBARGO
-) -> dict[int, Split]:
-    """Return one expanding split per calendar year that has `sessions` sessions before it.
+def forward(
+    starts: Times,
+    ends: Times,
+    least: int = 250,
+    embargo: int = EMBARGO,
+    period: Literal["Y", "M"] = "Y",
+) -> dict[str, Split]:
+    """Return one expanding split per calendar year, or month, with enough before it.
 
-    The key is the year that is tested, oldest first.
+    Parameters
+    ----------
+    least
+        Sessions, or bars where those are what is counted, before the first that is tested.
+
+    Returns
+    -------
+    dict
+        By the year (``2016``) or month (``2016-03``) that is tested, oldest first.
     """
     dates = np.unique(starts)
-    years = dates.astype("datetime64[Y]")
+    each = dates.astype(f"datetime64[{period}]")
     out = {}
-    for year in np.unique(years)[1:]:
-        inside = dates[years == year]
-        if np.searchsorted(dates, inside[0]) >= sessions:
-            number = int(year.astype(int)) + 1970
-            out[number] = split(starts, ends, inside[0], inside[-1], embargo)
+    for one in np.unique(each)[1:]:
+        inside = dates[each == one]
+        if np.searchsorted(dates, inside[0]) >= least:
+            out[str(one)] = split(starts, ends, inside[0], inside[-1], embargo)
     return out

@@ -2,15 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from datetime import UTC
 from functools import cached_property
-from typing import Any, Self
+from math import isfinite
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from domain.market import Bar
 from domain.values import FloatArray
 
 Times = NDArray[np.datetime64]
+Unit = Literal["session", "bar"]
+"""What a panel counts: a bar each session, or bars within sessions."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +33,8 @@ class Panel:
         NaN in the other four, and no feature ever takes a missing number for zero.
     series
         Index levels beside the panel, each shape (T,): ``VIX``, ``VIX9D``, ``VIX1D``, ``VIX3M``.
-        Absent or NaN means unknown.
+        Absent or NaN means unknown. ``MINUTE``, minutes since the session's open, is there if and
+        only if the bars are within sessions (`market.feeds.sessions.joined`).
     """
 
     times: Times
@@ -52,6 +58,16 @@ class Panel:
     def column(self, symbol: str) -> int:
         """Return the position of a symbol; `KeyError` if the panel does not have it."""
         return self._column[symbol]
+
+    def bar(self, row: int, column: int = 0) -> Bar | None:
+        """Return one bar of a symbol; None where it has no close."""
+        prices = (side[row, column] for side in (self.open, self.high, self.low, self.close))
+        opened, high, low, close = (float(price) if isfinite(price) else None for price in prices)
+        if close is None:
+            return None
+        at = self.times[row].astype("datetime64[s]").item().replace(tzinfo=UTC)
+        symbol = self.symbols[column]
+        return Bar(symbol=symbol, at=at, open=opened, high=high, low=low, close=close)
 
     def rows(self, start: int, stop: int) -> Self:
         """Return bars `start` to `stop` (exclusive), as views. Only `market.window` calls this."""

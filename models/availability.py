@@ -6,12 +6,16 @@ help. Whoever would ask it holds, and says this.
 
 from datetime import datetime
 from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from market import window
 from market.panel import Panel
 from models import catalog
+
+if TYPE_CHECKING:
+    from market.feeds.base import Feed
 
 GEX, CHAINS = "import a GEX history", "import a history of option chains"
 IMPORTS = {
@@ -21,6 +25,7 @@ IMPORTS = {
     "GEX_PUT_WALL": CHAINS,
     "GEX_MAGNET_1": CHAINS,
     "GEX_MAGNET_2": CHAINS,
+    "MINUTE": "import bars within sessions of the index, beside its daily ones",
 }
 """What to do about a series that is not there."""
 LIBRARIES = {"deep": "torch"}
@@ -49,6 +54,11 @@ def unavailable(name: str, panel: Panel, asof: datetime) -> str:
         if not np.isfinite(known.series.get(series, np.nan)).any()
     ]
     return "; ".join(dict.fromkeys(IMPORTS.get(series, f"no {series}") for series in lacking))
+
+
+def bars(name: str, feed: "Feed") -> Panel:
+    """Return the panel that a model learns from: its bars are those that its target counts."""
+    return feed.by(catalog.entry(name).target.unit)
 
 
 def lacking_extra(extra: str) -> bool:

@@ -18,6 +18,7 @@ from pydantic import ConfigDict, Field, ValidationError, model_validator
 
 from domain.errors import FeatureMismatch, IntegrityError, ModelError
 from domain.values import FloatArray, Value, canonical
+from market.panel import Unit
 from models.novelty import Novelty
 
 if TYPE_CHECKING:
@@ -42,6 +43,8 @@ Question = Literal[
     "touches_magnet",
     "pins",
     "soon",
+    "long_pays",
+    "short_pays",
 ]
 """What can be asked of the sessions after a bar; `learning.labels` has the answers."""
 
@@ -64,8 +67,10 @@ class Target(NamedTuple):
         ``touches_magnet``: its range comes within 0.1 % of the nearest magnet. ``pins``: it
         closes between the two magnets. ``soon``: a move that goes `level` expected moves away
         within the sessions does so in the first of them; unknown where none goes so far.
+        ``long_pays``, ``short_pays``: a future that is bought, or sold, at the next open and held
+        between the brackets of the bot that trades it ends ahead, costs aside.
     horizon
-        Sessions from the bar of the features to the bar that decides.
+        Sessions, or bars, from the bar of the features to the bar that decides.
     universe
         ``index``: the first symbol of the panel. ``stocks``: all the others, pooled.
     distances
@@ -80,6 +85,8 @@ class Target(NamedTuple):
     universe: Literal["index", "stocks"]
     distances: tuple[float, ...] = ()
     level: float = 0.0
+    unit: Unit = "session"
+    """What `horizon` counts, and which bars the model learns from and answers of."""
 
     @property
     def words(self) -> str:
@@ -104,9 +111,11 @@ class Target(NamedTuple):
             "touches_magnet": "comes within 0.1 % of the nearest magnet",
             "pins": "closes between the two magnets",
             "soon": f"goes {self.level:g} expected moves in the first session, if at all within",
+            "long_pays": "bought as a future at the next open, between brackets, ends ahead",
+            "short_pays": "sold as a future at the next open, between brackets, ends ahead",
         }[self.name]
         plural = "s" if self.horizon > 1 else ""
-        return f"{of} {verb}, {self.horizon} session{plural} on"
+        return f"{of} {verb}, {self.horizon} {self.unit}{plural} on"
 
 
 class Artifact(Value):

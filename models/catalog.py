@@ -62,6 +62,8 @@ CATALOG: dict[str, Entry] = {
     "gex-bullish": Entry("models.gex_direction:Bullish"),
     "gex-bearish": Entry("models.gex_direction:Bearish"),
     "wheel": Entry("models.wheel:Wheel"),
+    "valor-long": Entry("models.valor:Long"),
+    "valor-short": Entry("models.valor:Short"),
     "pattern": Entry("models.pattern:Pattern"),
     "discernment-up": Entry("models.discernment:Up"),
     "discernment-down": Entry("models.discernment:Down"),

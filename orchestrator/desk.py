@@ -31,11 +31,12 @@ from market.features import compute
 from market.feeds import catalog as feeds
 from market.feeds.base import Feed
 from market.panel import Panel
-from models.availability import unavailable
+from models.availability import bars, unavailable
+from models.belief import Count
 from models.serving import Champions
 from orchestrator.loader import Registry
 from orchestrator.pulse import newest
-from orchestrator.sight import Sight, glance, moment, see, surface
+from orchestrator.sight import Sight, beside, glance, moment, see, surface
 from risk import capital, caps, killswitch
 from risk.capital import Capital
 from risk.correlation import shared
@@ -115,7 +116,7 @@ class Desk:
         playback = Env.PAPER if settings.feed == "files" else Env.PLAYBACK
 
         def lacking(model: str) -> str:
-            return unavailable(model, opened.panel(), clock.now())
+            return unavailable(model, bars(model, opened), clock.now())
 
         return cls(
             store=store,
@@ -156,14 +157,25 @@ class Desk:
         panel = self.feed.panel()
         bar = moment(panel, window.index(panel, asof))
         if self._seen is None or self._seen.bar != bar or self._names != names:
-            self._seen, self._names = see(panel, asof, names), names
+            self._seen, self._names = see(panel, asof, compute.counting(names, "session")), names
             self._glanced = None
         newest, within = self.feed.newest(asof), self.feed.within()
-        if within is None or newest <= bar:
+        if within is None or newest < bar:
             return self._seen
         if self._glanced is None or self._glanced.bar != newest:
-            self._glanced = glance(self._seen, within, newest, self.surface(newest))
+            counted = compute.counting(names, "bar")
+            own = self._bars(newest, counted) if counted else {}
+            if newest == bar:
+                self._glanced = beside(self._seen, own)
+            else:
+                cut = self.surface(newest)
+                self._glanced = beside(glance(self._seen, within, newest, cut), own)
         return self._glanced
+
+    def _bars(self, bar: datetime, names: tuple[str, ...]) -> Mapping[str, Mapping[str, float]]:
+        """Return the features of the bar within a session that closed then; nothing without it."""
+        tail = window.until(self.feed.by("bar"), bar, compute.TAIL)
+        return compute.newest(tail, names) if len(tail) and moment(tail, -1) == bar else {}
 
     def surface(self, asof: datetime) -> Surface | None:
         """Return the volatility of the index that was known at `asof`, at its spot then."""
@@ -181,7 +193,7 @@ class Desk:
         sight = self.sight(self.clock.now())
         if sight.daily <= asof:
             return sight.features
-        return compute.newest(self.panel(asof), self._needed())
+        return compute.newest(self.panel(asof), compute.counting(self._needed(), "session"))
 
     def _needed(self) -> tuple[str, ...]:
         names: set[str] = set()
@@ -203,7 +215,7 @@ class Desk:
         contexts = []
         for symbol in symbols:
             found, bar = sight.features.get(symbol, {}), sight.at(symbol)
-            facts = bot.facts() | view.evidence(bot, symbol)
+            facts = bot.facts() | view.evidence(bot, symbol, found)
             contexts.append(
                 Context(
                     id=decision_id(bot.name, symbol, bar, ask),
@@ -480,6 +492,8 @@ class View:
     """Decisions whose opening order was filled since the session opened, by bot."""
     closed: Mapping[str, tuple[Trade, ...]] = field(default_factory=dict)
     """The newest trades, oldest first, of the bots whose strategy looks at them."""
+    counts: Mapping[str, Count] = field(default_factory=dict)
+    """What is known of the setups of the bots that are judged by it."""
     degraded: bool = False
     """Whether decisions come too late."""
 
@@ -502,16 +516,23 @@ class View:
                     for name, bot in desk.bots.items()
                     if strategies.find(bot.strategy).evidence is not None
                 },
+                counts=counted(desk.store),
                 degraded=punctuality(desk.store).degraded,
             )
 
-    def evidence(self, bot: Bot, symbol: str) -> dict[str, float]:
-        """Return what the bot's newest trades in a symbol say of the next one, as features."""
-        hear = strategies.find(bot.strategy).evidence
-        if hear is None:
-            return {}
-        own = [trade for trade in self.closed.get(bot.name, ()) if trade.symbol == symbol]
-        return hear(own, self.asof)
+    def evidence(self, bot: Bot, symbol: str, market: Mapping[str, float]) -> dict[str, float]:
+        """Return what the bot's own past says of its next trade in a symbol, as features.
+
+        Its newest trades, and the count of its setups in the regime of this market, where its
+        strategy is judged by that.
+        """
+        strategy, told = strategies.find(bot.strategy), dict[str, float]()
+        if strategy.evidence is not None:
+            own = [trade for trade in self.closed.get(bot.name, ()) if trade.symbol == symbol]
+            told |= strategy.evidence(own, self.asof)
+        if strategy.judge == "count":
+            told |= self.counts.get(bot.name, Count()).facts(market)
+        return told
 
     def book(self, bot: Bot, symbol: str) -> Book:
         """Return one bot's book before a decision on one symbol.
@@ -570,6 +591,15 @@ def allotted(store: Store, bots: Mapping[str, Bot], asof: datetime, seed: int) -
     kept = state.get(store, "capital")
     beliefs = Capital.model_validate(kept.body) if kept else Capital()
     return capital.allot(beliefs, tuple(bots), asof.date(), seed).allotted
+
+
+def counted(store: Store) -> dict[str, Count]:
+    """Return what is known of the setups of each bot that is judged by it, by bot."""
+    found = state.listing(store, f"{state.COUNT}/")
+    return {
+        key.removeprefix(f"{state.COUNT}/"): Count.model_validate(kept.body)
+        for key, kept in found.items()
+    }
 
 
 def punctuality(store: Store) -> Sla:

@@ -115,6 +115,15 @@ def glance(sight: Sight, within: Panel, bar: datetime, cut: Surface | None) -> S
     )
 
 
+def beside(sight: Sight, own: Mapping[str, Mapping[str, float]]) -> Sight:
+    """Return the sight with features of bars within sessions beside those of the last close."""
+    if not own:
+        return sight
+    known = sight.features
+    every = {symbol: {**known.get(symbol, {}), **found} for symbol, found in own.items()}
+    return replace(sight, features={**known, **every})
+
+
 def surface(tail: Panel, bar: datetime, within: Panel | None = None) -> Surface | None:
     """Return the implied volatility of the index at the newest bar, or None without its VIX.
 

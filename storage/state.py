@@ -28,6 +28,10 @@ class Kept(NamedTuple):
     body: Any
 
 
+COUNT = "count"
+"""Key, with a bot's name after it, of what its setups came to."""
+
+
 def get(store: Store, key: str) -> Kept | None:
     """Return what is kept under a key, or None."""
     with reading(store) as conn:

@@ -59,11 +59,12 @@ def train(self: Task, model: str, who: str = TIMETABLE, together: bool = False) 
 
 def _trained(model: str, who: str) -> dict[str, Any]:
     from learning import loop
+    from models.availability import bars
 
     here = desk()
     asof, settings = here.clock.now(), here.settings
     ruling = loop.retrain(
-        model, here.store, here.feed.panel(), asof, settings.seed, settings.costs, who
+        model, here.store, bars(model, here.feed), asof, settings.seed, settings.costs, who
     )
     return ruling.model_dump(mode="json")
 
@@ -95,14 +96,14 @@ def missing(self: Task) -> list[str]:
     One that the gate refused has its next try on Sunday. One whose data is not in the feed is not
     asked for, until it is.
     """
-    from models.availability import unavailable
+    from models.availability import bars, unavailable
     from models.catalog import CATALOG
 
     here = desk()
     asked = here.asked
     wanting = [n for n in CATALOG if n in asked and not registry.tried(here.store, n)]
-    panel, now = here.feed.panel(), here.clock.now()
-    possible = [name for name in wanting if not unavailable(name, panel, now)]
+    now = here.clock.now()
+    possible = [name for name in wanting if not unavailable(name, bars(name, here.feed), now)]
     return _accept(self, possible, "learning.missing", together=False)
 
 
@@ -121,12 +122,14 @@ def _accept(task: Task, models: list[str], who: str, together: bool) -> list[str
 
 @shared_task(name="learning.feedback", ignore_result=True, **SLOW)
 def feedback() -> int:
-    """Join what came true to what was predicted, and trades to the capital; return how many."""
-    from learning import loop
+    """Join what came true to predictions and setups, and trades to the capital; return how many."""
+    from learning import loop, tally
 
     here = desk()
+    asof, settings = here.clock.now(), here.settings
     books.reward(here)
-    return loop.follow(here.store, here.feed.panel(), here.clock.now(), here.asked)
+    tally.follow(here.store, here.feed, asof, here.bots, settings.costs, settings.seed)
+    return loop.follow(here.store, here.feed, asof, here.asked)
 
 
 @shared_task(name="learning.validate", bind=True, **JOB)

@@ -15,7 +15,8 @@ from domain.values import Dollars, Points, Value
 
 STRUCTURE = "future"
 """What a proposal of one is called."""
-SIMULATED = "simulated: no margin is called for futures, each is paid for in full"
+_PLAIN = "simulated: no margin is called for futures, each is paid for in full"
+_OF_INDEX = f"{_PLAIN}; filled at the price of the index, as if there were no basis"
 
 
 class Contract(Value):
@@ -42,14 +43,35 @@ CONTRACTS: dict[str, Contract] = {
 }
 
 
+def known(symbol: str) -> bool:
+    """Return whether there is a future of this symbol, or on this index."""
+    return symbol in CONTRACTS or symbol in _ON
+
+
 def find(symbol: str) -> Contract:
-    """Return a contract; `SettingsError`, with those there are, if there is none of this symbol.
+    """Return the contract of a symbol, or the one on an index where that is what is watched.
+
+    Bars of an index are more easily had than those of its future, and what moves one moves the
+    other; the basis between the two, some 0.3 % a quarter, is left out.
+
+    Raises
+    ------
+    SettingsError
+        There is none; the message has those there are.
 
     Examples
     --------
-    >>> find("MES").point, find("MNQ").point
-    (5.0, 2.0)
+    >>> find("MES").point, find("MNQ").point, find("SPX").symbol
+    (5.0, 2.0, 'MES')
     """
-    if symbol not in CONTRACTS:
+    if not known(symbol):
         raise SettingsError(f"{symbol} is no known future; there are {', '.join(CONTRACTS)}")
-    return CONTRACTS[symbol]
+    return CONTRACTS[_ON.get(symbol, symbol)]
+
+
+def simulated(symbol: str) -> str:
+    """Return what is simulated where a symbol is traded as a future."""
+    return _PLAIN if symbol in CONTRACTS else _OF_INDEX
+
+
+_ON = {contract.index: contract.symbol for contract in CONTRACTS.values()}

@@ -17,7 +17,7 @@ from domain.book import Costs
 from domain.errors import OmegaError
 from domain.settings import Settings
 from market.feeds import catalog as feeds
-from market.panel import Panel
+from market.feeds.base import Feed
 
 AHEAD = 12
 """Trainings under way or waiting to be used: two weeks' worth, some 10 MB."""
@@ -72,25 +72,27 @@ def shelf(settings: Settings, slots: Sequence[Slot]) -> Iterator[Shelf]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-_panel: Panel | None = None
+_feed: Feed | None = None
 _settings: Settings | None = None
 
 
 def begin(settings: Settings) -> None:
     """Open the feed once, in a process that has just been made."""
-    global _panel, _settings
-    _panel, _settings = feeds.create(settings).panel(), settings
+    global _feed, _settings
+    _feed, _settings = feeds.create(settings), settings
+    _feed.panel()
 
 
 def work(model: str, asof: datetime) -> tuple[bytes, str, str] | OmegaError:
     """Train one slot and write down what came of it."""
     from learning import trainer
+    from models.availability import bars
 
-    if _panel is None or _settings is None:
+    if _feed is None or _settings is None:
         return OmegaError("this process was not begun")
     costs: Costs = _settings.costs
     try:
-        trained = trainer.train(model, _panel, asof, _settings.seed, costs)
+        trained = trainer.train(model, bars(model, _feed), asof, _settings.seed, costs)
     except OmegaError as error:
         return error
     return (

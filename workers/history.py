@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime, time
-from functools import partial
 from time import perf_counter
 from typing import Any, NamedTuple
 
@@ -117,8 +116,7 @@ def _replay(
         app = _eager(settings)
         send = _sender(app)
         slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
-        lacking = partial(availability.unavailable, panel=feed.panel())
-        due = [(m, at) for m, at in slots if m in desk.asked and not lacking(m, asof=at)]
+        due = [(m, at) for m, at in slots if m in desk.asked and not _lacking(m, feed, at)]
         shelf = stack.enter_context(ahead.shelf(settings, due))
         stack.enter_context(_trained_by(shelf))
         arrivals = _arrivals(feed, days)
@@ -224,6 +222,10 @@ def _arrivals(feed: Feed, days: Sequence[date]) -> list[datetime]:
         for day in days:
             found.update(feed.moments(calendar.opens(day), calendar.closes(day)))
     return sorted(found)[1:]
+
+
+def _lacking(model: str, feed: Feed, at: datetime) -> str:
+    return availability.unavailable(model, availability.bars(model, feed), at)
 
 
 def _days(panel: Panel, start: date, end: date) -> list[date]:

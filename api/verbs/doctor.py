@@ -211,7 +211,7 @@ def _needs_desk(patient: Patient) -> "Desk":
 
 
 def _champions(patient: Patient) -> str:
-    from models.availability import unavailable
+    from models.availability import bars, unavailable
     from models.catalog import CATALOG
 
     desk = _needs_desk(patient)
@@ -223,8 +223,8 @@ def _champions(patient: Patient) -> str:
         told = "; ".join(f"{name} {why}" for name, why in refused.items())
         raise Unwell(told, f"omega train {' '.join(refused)}")
     missing = [name for name in asked if name not in serving]
-    panel, now = desk.feed.panel(), desk.clock.now()
-    lacking = {name: why for name in missing if (why := unavailable(name, panel, now))}
+    feed, now = desk.feed, desk.clock.now()
+    lacking = {n: why for n in missing if (why := unavailable(n, bars(n, feed), now))}
     silent = [name for name in missing if name not in lacking]
     if silent:
         raise Unwell(

@@ -136,14 +136,16 @@ def _trained(desk: "Desk", names: list[str]) -> Came:
 def _tried(desk: "Desk", names: list[str]) -> Came:
     """Train and judge here, and keep nothing."""
     from learning import promotion, trainer
+    from models.availability import bars
     from storage import registry
 
-    came, panel, settings = Came([], {}, {}), desk.feed.panel(), desk.settings
+    came, settings, now = Came([], {}, {}), desk.settings, desk.clock.now()
     with render.progress("training") as told:
         for place, name in enumerate(names):
             told(place / len(names), name)
             try:
-                new = trainer.train(name, panel, desk.clock.now(), settings.seed, settings.costs)
+                panel = bars(name, desk.feed)
+                new = trainer.train(name, panel, now, settings.seed, settings.costs)
             except Unavailable as lacking:
                 came.lacking[name] = str(lacking)
                 continue
@@ -187,6 +189,7 @@ def validate(
 ) -> None:
     """Walk models forward, year by year, on rows no fit had seen, beside what they must beat."""
     from learning.validation import validate as walk
+    from models.availability import bars
     from models.catalog import CATALOG
 
     chosen = opening.settings(ctx)
@@ -194,14 +197,14 @@ def validate(
     if distance is not None and not models:
         names = [name for name in CATALOG if distance in CATALOG[name].target.distances]
     feed = opening.feed(chosen)
-    panel = feed.panel()
     from orchestrator.sight import moment
 
-    asof = moment(panel, -1)
+    asof = moment(feed.panel(), -1)
     found = []
     with render.progress("walking forward") as told:
         for place, name in enumerate(names):
             told(place / len(names), name)
+            panel = bars(name, feed)
             found.append(walk(name, panel, asof, chosen.seed, chosen.costs, distance, sessions))
         told(1.0, "")
     if json:

@@ -83,13 +83,14 @@ class _Lacking:
     def __call__(self, names: "Sequence[str]") -> dict[str, str]:
         try:
             with opening.desk(opening.settings(self.ctx)) as desk:
-                panel, now = desk.feed.panel(), desk.clock.now()
+                feed, now = desk.feed, desk.clock.now()
+                feed.panel()
         except (DataError, IntegrityError, Refused, SettingsError, Transient) as error:
             self.problem = str(error)
             return {}
-        from models.availability import unavailable
+        from models.availability import bars, unavailable
 
-        return {name: why for name in names if (why := unavailable(name, panel, now))}
+        return {n: why for n in names if (why := unavailable(n, bars(n, feed), now))}
 
 
 def _versions(ctx: typer.Context, model: str, json: bool) -> None:
@@ -193,11 +194,12 @@ def _schema(store: "Store", one: "Version") -> str:
 def _whole(ctx: typer.Context, one: "Version") -> "tuple[Held, Latency]":
     """Return what has to be computed; the feed must have what the version learned from."""
     from learning.card import held, latency
+    from models.availability import bars
     from models.base import Artifact
     from storage import artifacts
 
     with opening.desk(opening.settings(ctx)) as desk:
-        settings, panel = desk.settings, desk.feed.panel()
+        settings, panel = desk.settings, bars(one.model, desk.feed)
         artifact = Artifact.from_bytes(artifacts.get(desk.store, one.sha256), one.sha256)
         found = held(one.model, one, panel, settings.seed, settings.costs)
     return found, latency(artifact)

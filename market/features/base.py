@@ -31,6 +31,7 @@ Group = Literal[
     "seasonality",
     "options",
     "gex",
+    "within",
 ]
 
 TAIL = 400

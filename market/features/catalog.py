@@ -14,10 +14,22 @@ from market.features import (
     statistical,
     technical,
     volume,
+    within,
 )
 from market.features.base import Feature
 
-GROUPS = (price, volume, technical, statistical, sequence, regime, seasonality, options, gex)
+GROUPS = (
+    price,
+    volume,
+    technical,
+    statistical,
+    sequence,
+    regime,
+    seasonality,
+    options,
+    gex,
+    within,
+)
 
 CATALOG: dict[str, Feature] = {
     feature.name: feature for group in GROUPS for feature in group.FEATURES

@@ -12,9 +12,9 @@ from domain.values import FloatArray, canonical
 from market import window
 from market.features.base import TAIL, Columns, Feature, closed, narrowed, ready, tail
 from market.features.catalog import CATALOG
-from market.panel import Panel
+from market.panel import Panel, Unit
 
-__all__ = ["TAIL", "check", "history", "newest", "schema_hash", "select", "values"]
+__all__ = ["TAIL", "check", "counting", "history", "newest", "schema_hash", "select", "values"]
 
 CODE = 1
 """Version of the steps that all features share; raised with a value of many of them."""
@@ -32,6 +32,11 @@ def select(names: Iterable[str]) -> tuple[Feature, ...]:
         hint = f"; did you mean {close[0]!r}?" if close else ""
         raise FeatureMismatch(f"no market feature is called {', '.join(unknown)}{hint}")
     return tuple(CATALOG[name] for name in names)
+
+
+def counting(names: Iterable[str], unit: Unit) -> tuple[str, ...]:
+    """Return those of the features that count such bars: sessions, or bars within them."""
+    return tuple(f.name for f in select(names) if (f.group == "within") is (unit == "bar"))
 
 
 def _rows(feature: Feature, panel: Panel, start: int) -> tuple[FloatArray, Columns]:

@@ -15,7 +15,7 @@ from domain.market import Bar
 from market import calendar
 from market.feeds import sessions
 from market.feeds.sessions import Rows
-from market.panel import Panel
+from market.panel import Panel, Unit
 from market.quality import Defect, Frequency, Quarantined
 
 if TYPE_CHECKING:
@@ -85,6 +85,21 @@ class Feed(ABC):
     def within(self) -> Panel | None:
         """Return the bars within sessions that stand beside the daily ones; None without them."""
         return self._history.within
+
+    def by(self, unit: Unit) -> Panel:
+        """Return the panel that counts such bars.
+
+        Of bars within sessions it is that of `sessions.joined`; the daily one, which lacks MINUTE
+        and so whatever is made of it, where the index has no such bars.
+        """
+        return self.panel() if unit == "session" else self._joined
+
+    @cached_property
+    def _joined(self) -> Panel:
+        panel, within = self.panel(), self.within()
+        if within is None or panel.symbols[0] not in within.symbols:
+            return panel
+        return sessions.joined(panel, within)
 
     @property
     def interval(self) -> timedelta:

@@ -6,6 +6,7 @@ has ended, and nothing else of the day is known.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
     from market.feeds.base import Feed
 
+MINUTE = "MINUTE"
+"""Series of a joined panel: minutes since the session's open, at the close of the bar."""
 GAP = 21
 """Sessions missing in a row, a month of them, from which on a history has a gap."""
 AGREED = 0.005
@@ -152,6 +155,39 @@ def entry(
         if not isfinite(opened) and stamps[row] <= told:
             return utc(within.times[row]), float(closed)
     return None
+
+
+def joined(panel: Panel, within: Panel) -> Panel:
+    """Return the bars within sessions, with what was known of the daily series at each of them.
+
+    A daily level is that of the close before the session, and unknown where that close is missing:
+    an older one would say of today what was so days ago. One that is printed within sessions is
+    the newest of its own where there is one. The index is the first symbol here, too.
+    """
+    _, opens, closes = calendar.hours()
+    stamps = within.times.astype("datetime64[s]")
+    session = np.searchsorted(opens, stamps) - 1
+    before = closes[np.maximum(session - 1, 0)]
+    row = np.searchsorted(panel.times, before)
+    there = np.minimum(row, len(panel) - 1)
+    known = (session > 0) & (panel.times[there] == before)
+    series = {name: np.where(known, levels[there], np.nan) for name, levels in panel.series.items()}
+    for name, levels in within.series.items():
+        older = series.get(name, np.full(len(within), np.nan))
+        series[name] = np.where(np.isfinite(levels), levels, older)
+    minutes = (stamps - opens[session]) / np.timedelta64(60, "s")
+    order = [within.column(symbol) for symbol in panel.symbols if symbol in within.symbols]
+    return replace(
+        within,
+        symbols=tuple(within.symbols[column] for column in order),
+        open=within.open[:, order],
+        high=within.high[:, order],
+        low=within.low[:, order],
+        close=within.close[:, order],
+        volume=within.volume[:, order],
+        series=series | {MINUTE: minutes},
+        memo={},
+    )
 
 
 def whole(frame: "pd.DataFrame", interval: int) -> "pd.DataFrame":

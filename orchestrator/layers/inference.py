@@ -7,7 +7,7 @@ from domain.errors import FeatureMismatch
 from domain.market import Regime
 from domain.values import Action
 from market.features.catalog import CATALOG as FEATURES
-from models import ensemble, orion
+from models import belief, ensemble, orion, valor
 from orchestrator.layers.base import layer, veto
 from trading.strategies import catalog as strategies
 from trading.strategies import scan
@@ -158,11 +158,50 @@ def _view(draft: Draft, setup: Setup) -> Verdict:
     )
 
 
+def _counted(draft: Draft, setup: Setup) -> Verdict:
+    """Ask the count of what the setups of this regime came to, or the learner that has beaten it.
+
+    What a winner brings and a loser costs is what they came to, too; until ten have ended, what
+    training measured of the side.
+    """
+    context, name = draft.context, valor.ANSWERS[setup.action]
+    count, said = belief.Belief.of(context.features), draft.prediction(name)
+    gain, loss = count.gain, count.loss
+    if count.n < belief.COLD or gain is None or loss is None:
+        facts = {} if said is None else said.facts
+        gain, loss = facts.get("gain"), facts.get("loss")
+    if gain is None or loss is None:
+        ended = (
+            f"{count.n} of its setups in this regime have ended, {belief.COLD} say what one brings"
+        )
+        silent = _silent(draft.predictions, name)
+        return silent.model_copy(update={"reason": f"{ended}; {silent.reason}"})
+    numbers = setup.evidence | {"count": count.probability, "n": float(count.n)}
+    numbers |= {"gain": gain, "loss": loss, "floored": float(count.floored)}
+    p, reason = count.probability, f"the count gives {belief.told(count)}"
+    if said is not None and said.probability is not None:
+        numbers[name] = said.probability
+        if context.features.get(belief.PROMOTED):
+            p, reason = said.probability, f"{name} gives {said.probability:.3f}, {reason}"
+    numbers["p"] = p
+    if p < context.bot.p_min:
+        least = f"{reason}; {context.bot.p_min:.3f} is the least"
+        return veto("inference", Reason.LOW_PROBABILITY, least, **numbers)
+    return Verdict(
+        layer="inference",
+        reason=f"{reason}; {setup.reason}",
+        action=setup.action,
+        probability=p,
+        evidence=numbers,
+    )
+
+
 JUDGES: dict[Judge, Callable[[Draft, Setup], Verdict]] = {
     "win": _wisdom,
     "vote": _agreement,
     "conviction": _conviction,
     "view": _view,
+    "count": _counted,
 }
 
 
@@ -174,8 +213,10 @@ def _regime(context: Context) -> Regime:
 
 def _hint(unknown: tuple[str, ...]) -> str:
     """Return what to do about gamma features, which need data that few feeds have."""
-    gamma = any(FEATURES[name].group == "gex" for name in unknown if name in FEATURES)
-    return "; unavailable: import a GEX history and option chains" if gamma else ""
+    groups = {FEATURES[name].group for name in unknown if name in FEATURES}
+    if "within" in groups:
+        return "; unavailable: import bars within sessions, a GEX history and option chains"
+    return "; unavailable: import a GEX history and option chains" if "gex" in groups else ""
 
 
 def _silent(predictions: tuple[Prediction, ...], *models: str) -> Verdict:

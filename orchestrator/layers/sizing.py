@@ -49,10 +49,10 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     exits. They are of whole sessions: once one has begun, a winner brings the less the more of the
     credit has gone with the time. A credit spread, of which nothing was measured, brings what it
     can bring at most, and counts a loser as a total loss. Where a view chose among structures, its
-    own odds say both.
+    own odds say both; where setups are counted, what they came to.
     """
     judge = strategies.find(draft.context.bot.strategy).judge
-    if judge == "view":
+    if judge in ("view", "count"):
         seen = next(v.evidence for v in draft.verdicts if v.layer == "inference")
         return seen["gain"], seen["loss"]
     if judge == "win" and proposal.structure != "iron_condor":

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import InsufficientData
-from learning.walkforward import EMBARGO, holdout, split, yearly
+from learning.walkforward import EMBARGO, forward, holdout, split
 
 DAYS = np.arange("2014-01-01", "2018-12-31", dtype="datetime64[D]")
 DAYS = DAYS[np.is_busday(DAYS)].astype("datetime64[s]")
@@ -49,10 +49,10 @@ def test_a_session_is_never_cut_in_two() -> None:
 
 def test_each_year_is_judged_by_what_was_known_before_it() -> None:
     starts, ends = rows(1290, 5)
-    years = yearly(starts, ends)
-    assert list(years) == [2015, 2016, 2017, 2018]
+    years = forward(starts, ends)
+    assert list(years) == ["2015", "2016", "2017", "2018"]
     for year, cut in years.items():
-        tested = starts[cut.test].astype("datetime64[Y]").astype(int) + 1970
+        tested = starts[cut.test].astype("datetime64[Y]").astype(str)
         assert (tested == year).all()
         assert ends[cut.train].max() < starts[cut.test[0]]
     sizes = [len(cut.train) for cut in years.values()]
@@ -60,7 +60,12 @@ def test_each_year_is_judged_by_what_was_known_before_it() -> None:
 
 
 def test_years_without_enough_history_are_left_out() -> None:
-    assert list(yearly(*rows(1290, 5), sessions=600)) == [2017, 2018]
+    assert list(forward(*rows(1290, 5), least=600)) == ["2017", "2018"]
+
+
+def test_months_are_judged_where_bars_are_many_and_years_are_few() -> None:
+    months = forward(*rows(300, 5), least=250, period="M")
+    assert list(months) == ["2015-01", "2015-02"]
 
 
 def test_a_history_without_room_for_the_purge_is_refused() -> None:

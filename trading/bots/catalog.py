@@ -14,9 +14,11 @@ from trading.bots.fortress import FORTRESS
 from trading.bots.gideon import GIDEON
 from trading.bots.samson import SAMSON
 from trading.bots.solomon import SOLOMON
+from trading.bots.valor import VALOR
 
 BOTS: dict[str, Bot] = {
-    bot.name: bot for bot in (FORTRESS, ANCHOR, SAMSON, AUTOTRADER, SOLOMON, GIDEON, DISCERNMENT)
+    bot.name: bot
+    for bot in (FORTRESS, ANCHOR, SAMSON, AUTOTRADER, SOLOMON, GIDEON, DISCERNMENT, VALOR)
 }
 
 

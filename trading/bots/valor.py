@@ -27,17 +27,16 @@ VALOR = Bot(
     name="valor",
     title="VALOR",
     strategy="flip",
-    # No feed knows the gamma of Nasdaq options yet, and until one does the strategy holds MNQ.
-    symbols=("MES", "MNQ"),
-    models=("valor",),
+    # It trades MES by the bars of its index. No feed knows the gamma of Nasdaq options, so no MNQ.
+    symbols=("SPX",),
+    models=("valor-long", "valor-short"),
     # Beside what it trades by, the fear in the market: the advisor sizes by it.
     features=(*FEATURES, "vix"),
     factor=Factor.PRICE,
-    # 100,000 for each of its two markets.
-    capital=200_000.0,
+    capital=100_000.0,
     risk_per_trade=0.01,
     kelly=0.25,
-    max_open=2,
+    max_open=1,
     max_daily=20,
     max_quantity=5,
     p_min=0.50,
@@ -45,6 +44,3 @@ VALOR = Bot(
     sides=(Action.BUY, Action.SELL),
     brackets=BRACKETS,
 )
-"""It is in no catalog yet: no gamma and no future is in the packaged data, and no model answers for
-what it trades. To let it in, add it to `trading.bots.catalog` and its strategy to
-`trading.strategies.catalog`; the desk's capital is then shared by one more."""

@@ -24,9 +24,10 @@ class Setup(Value):
     evidence: dict[str, float] = Field(default_factory=dict)
 
 
-Judge = Literal["win", "vote", "conviction", "view"]
-"""Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, ORION, or
-DISCERNMENT's view of direction, size and time."""
+Judge = Literal["win", "vote", "conviction", "view", "count"]
+"""Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, ORION,
+DISCERNMENT's view of direction, size and time, or the count of what its setups came to, until the
+learner in its shadow has shown that it knows better."""
 
 
 class Strategy(NamedTuple):

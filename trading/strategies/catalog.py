@@ -6,7 +6,7 @@ a line here; a bot then trades it by name.
 
 from domain.decision import Context, Proposal
 from domain.errors import Refused
-from trading.strategies import condor, options, scan, score, spread
+from trading.strategies import condor, flip, options, scan, score, spread
 from trading.strategies.base import Setup, Strategy
 
 CATALOG: dict[str, Strategy] = {
@@ -14,6 +14,9 @@ CATALOG: dict[str, Strategy] = {
     "score": Strategy("Adaptive momentum", score.setup, score.propose, "vote", score.FEATURES),
     "spread": Strategy(
         "Debit spreads at the walls", spread.setup, options.propose, "conviction", spread.FEATURES
+    ),
+    "flip": Strategy(
+        "Around the gamma flip", flip.setup, flip.propose, "count", flip.FEATURES, flip.evidence
     ),
     "scan": Strategy("Scan of nine structures", scan.setup, scan.propose, "view", scan.FEATURES),
 }

@@ -26,9 +26,9 @@ FRESH = timedelta(minutes=5)
 REVERSAL = "reversal"
 """What `evidence` adds to the features of a context: the side that it speaks for, 1 or -1."""
 
-FEATURES = ("gex_distance_to_flip_pct", "gex_regime_positive", "return_5d")
+FEATURES = ("bar_flip_pct", "bar_gamma_positive", "bar_change_6")
 INDEX = "SPX"
-"""Whose gamma the features of the first two names are of; see `market.features.gex`."""
+"""Whose gamma the features of the first two names are of; see `market.features.within`."""
 
 
 def evidence(closed: Sequence[Trade], asof: datetime) -> dict[str, float]:
@@ -63,7 +63,7 @@ def _known(context: Context) -> dict[str, float]:
     if missing:
         raise FeatureMismatch(
             f"flip needs {', '.join(missing)} of {context.symbol}; import a history of GEX_NET and "
-            f"GEX_FLIP, or option chains of {INDEX}, and bars of {context.symbol}"
+            f"GEX_FLIP, or option chains of {INDEX}, and bars of {context.symbol} within sessions"
         )
     return {name: context.features[name] for name in FEATURES}
 
@@ -77,7 +77,7 @@ def setup(context: Context) -> Setup:
         The gamma is unknown, or is that of another index.
     """
     known = _known(context)
-    away, reversal = known["gex_distance_to_flip_pct"], context.features.get(REVERSAL)
+    away, reversal = known["bar_flip_pct"], context.features.get(REVERSAL)
     night = calendar.session_of(context.asof) is None
     reach = OVERNIGHT if night else REACH
     told = known | {"reach": reach, "overnight": float(night)}
@@ -96,8 +96,8 @@ def setup(context: Context) -> Setup:
 
 
 def _side(known: dict[str, float]) -> tuple[Action, str]:
-    away, moved = known["gex_distance_to_flip_pct"], known["return_5d"]
-    positive = known["gex_regime_positive"] > 0
+    away, moved = known["bar_flip_pct"], known["bar_change_6"]
+    positive = known["bar_gamma_positive"] > 0
     if (away > 0) is not positive or away == 0:
         gamma = "positive" if positive else "not"
         return Action.HOLD, f"{away:+.2f} % from the flip and gamma is {gamma}: they disagree"
@@ -140,5 +140,5 @@ def propose(context: Context, structure: str | None, distance: float | None) -> 
         multiplier=contract.point,
         horizon=context.bot.horizon,
         stop=stop,
-        simulated=contracts.SIMULATED,
+        simulated=contracts.simulated(context.symbol),
     )
