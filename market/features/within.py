@@ -6,6 +6,7 @@ them is unknown.
 """
 
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,8 +53,7 @@ def place(panel: Panel) -> FloatArray:
     """Return where in the session's range so far the close is, 0 at its low and 1 at its high."""
     high, low, close = (value(panel, side) for side in ("high", "low", "close"))
     top, bottom = np.full(close.shape, np.nan), np.full(close.shape, np.nan)
-    starts = np.unique(_begins(panel))
-    for start, stop in zip(starts, [*starts[1:], len(panel)], strict=True):
+    for start, stop in pairwise([*np.unique(_begins(panel)).tolist(), len(panel)]):
         top[start:stop] = np.maximum.accumulate(high[start:stop], axis=0)
         bottom[start:stop] = np.minimum.accumulate(low[start:stop], axis=0)
     return ratio(close - bottom, top - bottom)

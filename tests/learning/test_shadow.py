@@ -1,4 +1,4 @@
-"""Who may answer for a bot that learns from its own trades."""
+"""Who may answer for a bot that learns from its own setups."""
 
 from collections.abc import Sequence
 from datetime import timedelta
@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 
 from domain.examples import CLOSE
 from learning import shadow
-from learning.shadow import Belief, Resolved, belief, counted, promotable, trainable
+from learning.shadow import Resolved, belief, count, counted, promotable
+from models import belief as beliefs
+from models.belief import Belief
 
 HOUR = timedelta(hours=1)
 
@@ -91,25 +93,31 @@ def test_the_count_knows_nothing_of_what_came_after(won: list[bool], random: obj
     assert counted(rows)[:5] == counted(rows[:5])
 
 
-@pytest.mark.parametrize(
-    ("wins", "losses", "missing"),
-    [
-        (45, 5, []),
-        (5, 45, []),
-        (25, 24, ["trades"]),
-        (46, 4, ["losers"]),
-        (4, 46, ["winners"]),
-        (0, 0, ["trades", "winners", "losers"]),
-    ],
-)
-def test_a_model_needs_fifty_trades_and_five_of_each(
-    wins: int, losses: int, missing: list[str]
-) -> None:
-    rows = [row(k, won=k < wins) for k in range(wins + losses)]
-    gate = trainable(rows, CLOSE + 1_000 * HOUR)
-    assert [c.name for c in gate.criteria if not c.passed] == missing
-    assert gate.passed is not bool(missing)
-    assert not trainable(rows, CLOSE - HOUR).passed
+def test_what_winners_brought_and_losers_cost_is_of_their_own_regime() -> None:
+    rows = [
+        row(0, won=True).model_copy(update={"r": 0.9}),
+        row(1, won=True).model_copy(update={"r": 1.1}),
+        row(2, won=False).model_copy(update={"r": -0.8}),
+        row(3, won=False),
+        row(4, won=True, regime="negative").model_copy(update={"r": 5.0}),
+    ]
+    known = belief(rows, "positive", CLOSE + 100 * HOUR)
+    assert (known.wins, known.losses) == (2, 2)
+    assert (known.gain, known.loss) == (pytest.approx(1.0), pytest.approx(0.8))
+    assert belief(rows, "negative", CLOSE + 100 * HOUR).loss is None
+    assert belief(rows, "neutral", CLOSE + 100 * HOUR).gain is None
+
+
+def test_the_count_knows_every_regime_and_who_answers() -> None:
+    rows = [row(k, won=k % 4 != 0, regime="negative" if k % 2 else "positive") for k in range(40)]
+    known = count(rows, CLOSE + 100 * HOUR, rng())
+    assert set(known.regimes) == {"negative", "positive"}
+    assert known.regimes["negative"].wins == 20
+    assert not known.promoted
+    assert "resolved >= 150: 0 (n=0)" in known.blockers
+    beaten = count(seer(150), CLOSE + 1_000 * HOUR, rng())
+    assert beaten.promoted
+    assert beaten.blockers == ()
 
 
 # the promotion
@@ -202,5 +210,5 @@ def test_nothing_at_all_is_not_promoted() -> None:
 
 
 def test_the_numbers_are_those_of_the_rule() -> None:
-    assert (shadow.COLD, shadow.FLOOR, shadow.ENOUGH) == (10, 0.52, 50)
+    assert (beliefs.COLD, beliefs.FLOOR) == (10, 0.52)
     assert (shadow.RESOLVED, shadow.BETTER, shadow.MISSES) == (150, 0.05, 0.10)

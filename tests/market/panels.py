@@ -48,7 +48,12 @@ def market(
         for field in (open_, high, low, volume):
             field[:, 1:] = np.nan
     vix = 14.0 * calm[:, 0] * np.exp(0.05 * rng.standard_normal(bars))
-    series: dict[str, FloatArray] = {"VIX": vix, "VIX1D": vix * rng.uniform(0.7, 1.2, bars)}
+    minute = 5.0 * (np.arange(bars) % 78 + 1)
+    series: dict[str, FloatArray] = {
+        "MINUTE": minute,
+        "VIX": vix,
+        "VIX1D": vix * rng.uniform(0.7, 1.2, bars),
+    }
     if gex:
         series |= {
             "GEX_NET": 5.0 * rng.standard_normal(bars),
@@ -92,6 +97,7 @@ def waves(bars: int = 450) -> Panel:
     volume = 1e6 * (2.0 + np.sin(0.9 * t + phase))
     vix, spot = (16.0 + 4.0 * np.sin(t / 17.0) + np.sin(2.7 * t))[:, 0], close[:, 0]
     series = {
+        "MINUTE": 5.0 * (t[:, 0] % 78 + 1),
         "VIX": vix,
         "VIX1D": vix * (0.9 + 0.1 * np.sin(1.3 * t[:, 0])),
         "GEX_NET": 5.0 * np.sin(t[:, 0] / 3.0),

@@ -37,7 +37,9 @@ gex_position_in_walls gex_above_call_wall gex_below_put_wall gex_near_wall
 gex_distance_to_magnet_pct gex_near_magnet gex_in_pin_zone gex_pin_zone_width_pct gex_ratio_log
 gex_imbalance put_call put_call_z_60 dix dix_percentile_252 skew_index_percentile_252
 vix_term_9d_vix vix_term_vix_3m vvix_percentile_252 chain_atm_iv_over_rv21 chain_skew
-vix_regime_low vix_regime_mid vix_regime_high prev_range_pct
+vix_regime_low vix_regime_mid vix_regime_high prev_range_pct bar_time bar_change_1 bar_change_3
+bar_change_6 bar_change_12 bar_change_36 bar_range bar_trend bar_since_open bar_place bar_vix
+bar_vix_1d bar_flip_pct bar_call_wall_pct bar_put_wall_pct bar_gamma_positive
 """
 FLAGS = (
     "is_monday",
@@ -58,6 +60,7 @@ FLAGS = (
     "vix_regime_high",
     "regime_high_vol",
     "regime_trend",
+    "bar_gamma_positive",
 )
 
 

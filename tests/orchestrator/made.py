@@ -31,8 +31,8 @@ from trading.bots.catalog import BOTS
 from trading.strategies import catalog as strategies
 from workers.lifecycle import bound, open_desk
 
-ASKED = 26
-"""Decisions of one scan: six bots on the index, one on twenty stocks."""
+ASKED = 27
+"""Decisions of one scan: seven bots on the index, one on twenty stocks."""
 BATCHES = 2
 """Messages that they go in, 25 in one."""
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)

@@ -136,7 +136,7 @@ def test_points_are_shares_of_the_price() -> None:
 
 def test_the_stop_keeps_its_distance_from_a_fill_that_was_not_the_price_proposed() -> None:
     placed = order(future("MES", -1, 5_000.0), 1, VALOR)
-    fill = PaperBroker(COSTS).submit(placed, Quote(symbol="MES", at=OPENED, price=4_990.0))
+    fill = PaperBroker(COSTS).submit(placed, Quote(symbol="SPX", at=OPENED, price=4_990.0))
     assert fill.price == 4_990.0
     assert fill.costs == pytest.approx(1.87)
     assert exits.open_position(placed, fill, EXPIRES, VALOR).stop == 4_992.5
@@ -314,7 +314,7 @@ def test_futures_without_brackets_or_stop_are_reported_and_not_guessed_at() -> N
     with pytest.raises(DataError, match="without a stop"):
         exits.step(bought().model_copy(update={"stop": None}), mes(5_000.0), VALOR, COSTS, 1)
     placed = order(future().model_copy(update={"stop": None}), 1, VALOR)
-    fill = PaperBroker(COSTS).submit(placed, Quote(symbol="MES", at=OPENED, price=5_000.0))
+    fill = PaperBroker(COSTS).submit(placed, Quote(symbol="SPX", at=OPENED, price=5_000.0))
     with pytest.raises(Refused, match="no stop"):
         exits.open_position(placed, fill, EXPIRES, VALOR)
 
