@@ -47,7 +47,6 @@ class Long(XGBoosted):
     )
     target: ClassVar[Target] = Target("long_pays", horizon=HOUR, universe="index", unit="bar")
     requires = ("MINUTE",)
-    min_samples = 390
     retrain = "0 20 * * sun"
     rounds = 100
     parameters: ClassVar[dict[str, float]] = {

@@ -17,7 +17,7 @@ from orchestrator.desk import Desk, accounts
 from risk import killswitch
 from storage import decisions, engine, exposure, orders, state, switches, tables, trades
 from storage.engine import reading
-from tests.orchestrator.made import ASKED, desk_at, due, ordered, wanting
+from tests.orchestrator.made import ASKED, CAPITAL, desk_at, due, ordered, wanting
 from workers.app import create
 
 ROOT = Path(__file__).parents[2]
@@ -98,7 +98,7 @@ def test_all_bots_shared_one_equity(desk: Desk) -> None:
     assert {name: book.equity for name, book in found.items()} == {
         name: bot.capital for name, bot in desk.bots.items()
     }
-    assert {book.desk_equity for book in found.values()} == {900_000.0}
+    assert {book.desk_equity for book in found.values()} == {CAPITAL}
 
 
 def test_outcomes_and_money_could_not_be_traced_to_a_decision(
@@ -159,8 +159,8 @@ def test_two_sets_of_limits_disagreed(tmp_path: Path) -> None:
         draft = wanting(context, 50)
         [sealed] = desk.seal([draft])
         assert sealed.draft.verdicts[-1].code is Reason.SYMBOL_CAP
-        assert sealed.draft.verdicts[-1].evidence["room"] == 0.005 * 900_000.0
-        assert sum(e.risk for e in exposure.held(desk.store)) <= 4_500.0
+        assert sealed.draft.verdicts[-1].evidence["room"] == 0.005 * CAPITAL
+        assert sum(e.risk for e in exposure.held(desk.store)) <= 0.005 * CAPITAL
 
 
 def test_decisions_were_kept_in_memory_a_thousand_at_most(

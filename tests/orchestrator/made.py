@@ -35,6 +35,8 @@ ASKED = 27
 """Decisions of one scan: seven bots on the index, one on twenty stocks."""
 BATCHES = 2
 """Messages that they go in, 25 in one."""
+CAPITAL = sum(bot.capital for bot in BOTS.values())
+"""Of the whole desk."""
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
 STRONG = {
     "close_range_14": 0.01,

@@ -130,7 +130,7 @@ def test_setups_are_counted_traded_or_not_and_only_when_they_have_ended(desk: De
     assert first > 10
     assert follow(desk, calendar.closes(MONDAY)) == 0
     second = follow(desk, calendar.closes(TUESDAY))
-    assert second > 10
+    assert second > 5
     kept = state.get(desk.store, "tally/valor")
     assert kept is not None
     rows = tally.Tally.model_validate(kept.body).rows

@@ -22,7 +22,17 @@ from orchestrator.desk import ATTEMPTS, IN_TIME, LOST, Desk, View, admit, allott
 from risk import killswitch
 from storage import dead, decisions, exposure, jobs, outbox, record, registry, state, switches
 from storage.jobs import Stands
-from tests.orchestrator.made import ASKED, DAY, MINUTE, desk_at, due, passes, vetoed, wanting
+from tests.orchestrator.made import (
+    ASKED,
+    CAPITAL,
+    DAY,
+    MINUTE,
+    desk_at,
+    due,
+    passes,
+    vetoed,
+    wanting,
+)
 from tests.storage.made import unfilled
 from trading.bots.catalog import BOTS
 
@@ -104,8 +114,8 @@ def test_a_context_holds_what_is_known_and_names_what_is_not(flat: Desk) -> None
     assert (context.unknown, context.issues, context.champions) == ((), (), {})
     assert context.surface is not None
     assert context.surface.label.startswith("simulated")
-    assert context.book.desk_equity == 900_000.0
-    assert context.book.bots == 7
+    assert context.book.desk_equity == CAPITAL
+    assert context.book.bots == len(BOTS)
 
 
 def test_only_a_bot_that_prices_options_is_given_a_surface(flat: Desk) -> None:
@@ -131,7 +141,7 @@ def test_contexts_name_the_champions_that_will_answer(
     for context in desk.scan():
         live = {m: registry.champion(desk.store, m) for m in context.bot.models}
         assert context.champions == {m: v.version for m, v in live.items() if v is not None}
-        assert context.champions or context.bot.strategy == "spread", "but for who needs gamma"
+        assert context.champions or context.bot.strategy in ("spread", "flip"), "who needs gamma"
         needed = desk.champions.needs(context.bot.models)
         assert needed <= set(context.features) | set(context.unknown)
         said = {p.model: p.version for p in desk.answers()(context) if p.version != "none"}
@@ -457,22 +467,23 @@ def test_another_bot_s_orders_count_for_the_other_bot_alone(flat: Desk) -> None:
 
 
 def test_what_is_left_under_a_cap_is_what_is_traded(flat: Desk) -> None:
-    """15 % of 900,000 may be at stake in one symbol."""
+    """15 % of what the desk has may be at stake in one symbol."""
+    room = 0.15 * CAPITAL
     first = wanting(due(flat, "samson", "SPX"), 500)
     second = wanting(due(flat, "anchor", "SPX"), 5)
     assert first.proposal is not None
     unit = first.proposal.max_loss
     shrunk, stopped = flat.seal([first, second])
-    assert shrunk.quantity == int(135_000 / unit)
+    assert shrunk.quantity == int(room / unit)
     verdict = shrunk.draft.verdicts[-1]
     assert (verdict.layer, verdict.effect, verdict.code) == (
         "seal",
         Effect.ADJUST,
         Reason.SYMBOL_CAP,
     )
-    assert verdict.evidence == {"room": 135_000.0}
+    assert verdict.evidence == {"room": pytest.approx(room)}
     assert (stopped.action, stopped.code) == (Action.HOLD, Reason.SYMBOL_CAP)
-    assert sum(e.risk for e in exposure.held(flat.store)) <= 135_000
+    assert sum(e.risk for e in exposure.held(flat.store)) <= room
 
 
 # admit
