@@ -18,7 +18,7 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from domain.decision import OmegaDecision, Prediction, Proposal, Verdict
+    from domain.decision import Context, OmegaDecision, Prediction, Proposal, Verdict
     from domain.version import Measure
 
 BAR = 12
@@ -257,7 +257,7 @@ def decision(made: "OmegaDecision") -> Group:
         {
             "decision": made.id,
             "bar": f"{when(context.bar)}, decided {when(context.asof)}, {context.env}",
-            "features": f"of the close of {when(calendar.due(context.bar))}" * within,
+            "features": _of(context) if within else "",
             "price": number(context.price, 2),
             "regime": "" if regime is None else f"{regime.name}, {regime.bars} bars",
             "probability": "" if made.probability is None else number(made.probability),
@@ -317,6 +317,15 @@ def _between(said: "Prediction") -> str:
     if said.low is None or said.high is None:
         return NONE
     return f"[{number(said.low)}, {number(said.high)}]"
+
+
+def _of(context: "Context") -> str:
+    """Say how old the features are of what is decided within a session."""
+    from market import calendar
+
+    of = f"of the close of {when(calendar.due(context.bar))}"
+    bars = any(name.startswith("bar_") for name in context.features)
+    return f"{of}, and of this bar" if bars else of
 
 
 def why(made: "OmegaDecision") -> Group:

@@ -8,7 +8,7 @@ from models.boosting import XGBoosted
 
 HOUR = 12
 """Bars after which its label is decided. Of 5,148 positions on the five-minute bars of the S&P 500
-of May to July 2026 seven were held longer, none more than 15 bars; their end is the hour's close."""
+of May to July 2026 seven were held longer, none over 15 bars; they end at the hour's close."""
 
 
 class Long(XGBoosted):

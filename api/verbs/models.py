@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from domain.version import Version
     from learning.card import Held, Latency
     from learning.standing import Standing
+    from models.belief import Count
     from storage.engine import Store
 
 app = typer.Typer(
@@ -44,13 +45,14 @@ def listing(
     """
     from learning.standing import standings
     from models.catalog import CATALOG
+    from orchestrator.desk import counted
 
     if model is not None:
         _versions(ctx, model, json)
         return
     with opening.store(ctx) as store:
         lacking = _Lacking(ctx)
-        found = standings(store, lacking)
+        found, counts = standings(store, lacking), counted(store)
     if json:
         answering = {
             name: {
@@ -60,7 +62,8 @@ def listing(
             }
             for name, one in found.items()
         }
-        render.emit({"models": answering, "feed": lacking.problem or None})
+        told = {bot: known.model_dump(mode="json") for bot, known in counts.items()}
+        render.emit({"models": answering, "counts": told, "feed": lacking.problem or None})
         return
     rows = [_standing(one) for one in found.values()]
     columns = (
@@ -69,9 +72,22 @@ def listing(
     )
     silent = {name: one.reason for name, one in found.items() if one.champion is None}
     parts = [render.pairs(silent, "Nobody answers for")] if silent else []
+    beside = {bot: _counted(known) for bot, known in counts.items()}
+    parts += [render.pairs(beside, "Counts that answer until a learner is better")] * bool(beside)
     render.show(render.spaced(render.table("", columns, rows), *parts))
     if lacking.problem:
         render.note(f"whether their data is there is unknown: {lacking.problem}")
+
+
+def _counted(known: "Count") -> str:
+    """Say what a bot's setups came to, and what keeps its learner from answering."""
+    told = [
+        f"{regime} gamma: {one.wins} of {one.n} setups paid"
+        for regime, one in known.regimes.items()
+    ]
+    if known.promoted:
+        return "; ".join([*told, "the learner is better, and answers"])
+    return "; ".join([*told, f"the learner is kept in its shadow by {', '.join(known.blockers)}"])
 
 
 class _Lacking:
