@@ -99,7 +99,8 @@ def _loses(panel: Panel, target: Target) -> FloatArray:
 def _nears_flip(panel: Panel, target: Target) -> FloatArray:
     flip, (opened, closed) = base.value(panel, "GEX_FLIP"), _next_session(panel, target)
     before, after = np.abs(opened - flip), np.abs(closed - flip)
-    return np.where(np.isfinite(before + after), after < before, np.nan)[:, :, None]
+    known = np.isfinite(before + after) & _one_session(panel, target)
+    return np.where(known, after < before, np.nan)[:, :, None]
 
 
 def _touches_magnet(panel: Panel, target: Target) -> FloatArray:
@@ -107,15 +108,17 @@ def _touches_magnet(panel: Panel, target: Target) -> FloatArray:
     at = columns(panel, target)
     close, (below, above) = panel.close[:, at], _magnets(panel)
     nearest = np.where(close - below <= above - close, below, above)
-    low, high = (_later(side[:, at], target.horizon) for side in (panel.low, panel.high))
+    low, high = _reach(panel, at, target.horizon)
     touched = (low <= nearest * (1 + TOUCH)) & (high >= nearest * (1 - TOUCH))
-    return np.where(np.isfinite(low + high + nearest), touched, np.nan)[:, :, None]
+    known = np.isfinite(low + high + nearest) & _one_session(panel, target)
+    return np.where(known, touched, np.nan)[:, :, None]
 
 
 def _pins(panel: Panel, target: Target) -> FloatArray:
     closed, (below, above) = _next_session(panel, target)[1], _magnets(panel)
     inside = (below <= closed) & (closed <= above)
-    return np.where(np.isfinite(closed + below + above), inside, np.nan)[:, :, None]
+    known = np.isfinite(closed + below + above) & _one_session(panel, target)
+    return np.where(known, inside, np.nan)[:, :, None]
 
 
 def _soon(panel: Panel, target: Target) -> FloatArray:
@@ -205,6 +208,25 @@ def _made_up(panel: Panel, target: Target) -> NDArray[np.bool_]:
     at = columns(panel, target)
     same = np.abs(_later(panel.open[:, at], 1) / panel.close[:, at] - 1) < SAME
     return np.asarray(same, np.bool_)
+
+
+def _reach(panel: Panel, at: list[int], bars: int) -> tuple[FloatArray, FloatArray]:
+    """Return the lowest low and the highest high of the next bars, each (T, C)."""
+    steps = range(1, bars + 1)
+    low = np.minimum.reduce([_later(panel.low[:, at], n) for n in steps])
+    return low, np.maximum.reduce([_later(panel.high[:, at], n) for n in steps])
+
+
+def _one_session(panel: Panel, target: Target) -> NDArray[np.bool_]:
+    """Return where the horizon ends in the session it begins in, (T, 1).
+
+    Of bars within sessions: a level of the day says nothing of the day after. A horizon of sessions
+    is as long as it is meant to be.
+    """
+    if target.unit == "session":
+        return np.ones((len(panel), 1), np.bool_)
+    minute = base.value(panel, "MINUTE")
+    return np.asarray(_later(minute, target.horizon) > minute, np.bool_)
 
 
 def _magnets(panel: Panel) -> tuple[FloatArray, FloatArray]:

@@ -63,9 +63,10 @@ class Target(NamedTuple):
         the close at entry. ``above``: it is not further below it. ``contained``: no price between
         is further away. ``rises``: the close is above that at entry. ``gains``, ``loses``: the
         last of the sessions closes at least `level` above, or below, where the first opened.
-        ``nears_flip``: the next session closes nearer to the gamma flip than it opened.
-        ``touches_magnet``: its range comes within 0.1 % of the nearest magnet. ``pins``: it
-        closes between the two magnets. ``soon``: a move that goes `level` expected moves away
+        ``nears_flip``: the last bar closes nearer to the gamma flip than the next one opens.
+        ``touches_magnet``: a range comes within 0.1 % of the nearest magnet. ``pins``: the last
+        bar closes between the two magnets. These three are unknown where another session begins
+        within bars that are counted. ``soon``: a move that goes `level` expected moves away
         within the sessions does so in the first of them; unknown where none goes so far.
         ``long_pays``, ``short_pays``: a future that is bought, or sold, at the next open and held
         between the brackets of the bot that trades it ends ahead, costs aside.

@@ -1,8 +1,13 @@
-"""ORION answers five questions about the next session, and draws one conviction out of them.
+"""ORION answers five questions about what comes, and draws one conviction out of them.
 
-The sub-models and their features are the seed's; its direction of three classes is asked as two
-questions, up and down. What the seed did after that is left out: no answer is raised because
-another agrees, and an answer that is missing is missing, not one half.
+The sub-models are the seed's; its direction of three classes is asked as two questions, up and
+down. Direction and range are asked of the next session. Flip, magnets and pin zone are levels that
+an option chain has given a session before: what they do to prices they do within the session that
+follows, and there they are asked about, of the next hour, on bars within it. A month of chains then
+holds more than a thousand rows instead of twenty.
+
+What the seed did after that is left out: no answer is raised because another agrees, and an answer
+that is missing is missing, not one half.
 """
 
 from collections.abc import Mapping, Sequence
@@ -46,6 +51,10 @@ CALENDAR = (
     "is_month_end",
 )
 YESTERDAY = ("price_change_1d", "prev_range_pct")
+BARS = ("bar_vix", "bar_time", "bar_range", "bar_trend", "bar_change_12", "bar_place")
+"""What the session so far says."""
+HOUR = 12
+"""Bars of five minutes."""
 
 
 class Orion(XGBoosted):
@@ -92,8 +101,18 @@ class Down(Up):
     target = Target("loses", horizon=1, universe="index", level=MOVE)
 
 
-class Flip(Orion):
-    """The chance that the next session closes nearer to the gamma flip than it opens.
+class Level(Orion):
+    """What those have in common that are about a level of the option chain, within a session."""
+
+    limits = (
+        "Rows of one session share its levels, so that a month holds twenty of them and not a "
+        "thousand; the interval knows of hours that overlap, not of that. The levels are a chain's "
+        "of the session before, and what was traded since has moved them."
+    )
+
+
+class Flip(Level):
+    """The chance that the next hour ends nearer to the gamma flip than it begins.
 
     The seed's own hypothesis test did not confirm that prices are drawn there (44.4 %).
     """
@@ -101,42 +120,33 @@ class Flip(Orion):
     name = "orion-flip"
     title = "ORION, flip gravity"
     features = (
-        "gex_distance_to_flip_pct",
-        "gex_near_flip",
-        "gex_regime_positive",
-        "gex_normalized",
-        "gex_ratio_log",
-        "gex_wall_spread_pct",
-        "gex_distance_to_magnet_pct",
-        *FEAR,
-        "day_of_week_sin",
-        "day_of_week_cos",
-        "is_opex_week",
+        "bar_flip_pct",
+        "bar_gamma_positive",
+        "bar_gamma_ratio_log",
+        "bar_magnet_pct",
+        "bar_call_wall_pct",
+        "bar_put_wall_pct",
+        *BARS,
     )
-    target = Target("nears_flip", horizon=1, universe="index")
-    requires = ("GEX_FLIP",)
+    target = Target("nears_flip", horizon=HOUR, universe="index", unit="bar")
+    requires = ("MINUTE", "GEX_FLIP")
 
 
-class Magnet(Orion):
-    """The chance that the next session comes within 0.1 % of the nearest magnet."""
+class Magnet(Level):
+    """The chance that the next hour comes within 0.1 % of the nearest magnet."""
 
     name = "orion-magnet"
     title = "ORION, magnet attraction"
     features = (
-        "gex_distance_to_magnet_pct",
-        "gex_near_magnet",
-        "gex_pin_zone_width_pct",
-        "gex_in_pin_zone",
-        "gex_regime_positive",
-        "gex_normalized",
-        "gex_imbalance",
-        *FEAR,
-        "prev_range_pct",
-        "is_friday",
-        "is_opex_week",
+        "bar_magnet_pct",
+        "bar_pin_zone_width_pct",
+        "bar_in_pin_zone",
+        "bar_gamma_positive",
+        "bar_gamma_ratio_log",
+        *BARS,
     )
-    target = Target("touches_magnet", horizon=1, universe="index")
-    requires = ("GEX_MAGNET_1", "GEX_MAGNET_2")
+    target = Target("touches_magnet", horizon=HOUR, universe="index", unit="bar")
+    requires = ("MINUTE", "GEX_MAGNET_1", "GEX_MAGNET_2")
 
 
 class Range(Orion):
@@ -163,26 +173,14 @@ class Range(Orion):
     rising = ("strike_distance",)
 
 
-class Pin(Orion):
-    """The chance that the next session closes between the two magnets."""
+class Pin(Level):
+    """The chance that the next hour ends between the two magnets."""
 
     name = "orion-pin"
     title = "ORION, pin zone"
-    features = (
-        "gex_in_pin_zone",
-        "gex_pin_zone_width_pct",
-        "gex_distance_to_magnet_pct",
-        "gex_near_magnet",
-        "gex_regime_positive",
-        "gex_normalized",
-        "gex_imbalance",
-        *FEAR,
-        "prev_range_pct",
-        "is_friday",
-        "is_opex_week",
-    )
-    target = Target("pins", horizon=1, universe="index")
-    requires = ("GEX_MAGNET_1", "GEX_MAGNET_2")
+    features = Magnet.features
+    target = Target("pins", horizon=HOUR, universe="index", unit="bar")
+    requires = Magnet.requires
 
 
 LEAST, LEAD, CONVINCED = 0.35, 0.10, 0.55

@@ -1,8 +1,8 @@
 """What the desk sees at one bar: computed once, for every bot and symbol that decides on it.
 
 Within a session it sees prices of the moment, and features, regimes and correlations of the last
-session that has closed: those its models have learned from. Nothing else is known of a day that
-goes on.
+session that has closed: those its models have learned from. Of a day that goes on nothing else is
+known but what its bars show, to those models that learned from bars.
 """
 
 from collections.abc import Mapping, Sequence

@@ -211,9 +211,7 @@ def validate(
         render.emit({"asof": asof, "models": {one.model: one for one in found}})
         return
     columns = (
-        "",
         ">learned from",
-        ">sessions",
         ">Brier~",
         ">base rate",
         ">logistic",
@@ -222,7 +220,10 @@ def validate(
     )
     for one in found:
         rows = [_year(year) for year in (*one.years, *((one.total,) if one.total else ()))]
-        parts = [render.table(one.model, columns, rows)] if rows else []
+        unit = CATALOG[one.model].target.unit
+        parts = [render.table(one.model, ("", columns[0], f">{unit}s", *columns[1:]), rows)] * bool(
+            rows
+        )
         render.show(render.spaced(*parts, one.sentence + "."))
 
 

@@ -68,7 +68,8 @@ def _begins(panel: Panel) -> NDArray[np.intp]:
 
 
 BARS = ("MINUTE", "close")
-FRACTION, PERCENT = "fraction", "percent"
+MAGNETS = ("MINUTE", *gex.MAGNETS)
+FLAG, FRACTION, PERCENT = "0 or 1", "fraction", "percent"
 FEATURES = (
     Feature("bar_time", "within", FRACTION, 1, ("MINUTE",), time),
     *(
@@ -96,5 +97,9 @@ FEATURES = (
             ("put_wall", "GEX_PUT_WALL"),
         )
     ),
-    Feature("bar_gamma_positive", "within", "0 or 1", 1, ("MINUTE", "GEX_NET"), gex.positive),
+    Feature("bar_magnet_pct", "within", PERCENT, 1, MAGNETS, gex.above_magnet),
+    Feature("bar_in_pin_zone", "within", FLAG, 1, MAGNETS, gex.in_pin_zone),
+    Feature("bar_pin_zone_width_pct", "within", PERCENT, 1, MAGNETS, gex.pin_zone_width),
+    Feature("bar_gamma_ratio_log", "within", "log", 1, ("MINUTE", *gex.SIDES), gex.puts_over_calls),
+    Feature("bar_gamma_positive", "within", FLAG, 1, ("MINUTE", "GEX_NET"), gex.positive),
 )

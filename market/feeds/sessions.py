@@ -1,8 +1,8 @@
 """Bars within sessions beside the daily ones: what a desk sees that scans while a session is on.
 
-Models, labels and horizons count sessions and live on the daily panel. What trades does not wait
-for the close: between two closes the newest price is that of the last bar within the session that
-has ended, and nothing else of the day is known.
+Models, labels and horizons count sessions and live on the daily panel, but for those few that
+count bars and live on the panel that `joined` makes. What trades does not wait for the close:
+between two closes the newest price is that of the last bar within the session that has ended.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -274,7 +274,7 @@ def told(within: Panel | None, quarantined: Sequence[Quarantined]) -> Iterator[s
     if within is not None:
         yield (
             "Within a session, models and features know the daily bars up to the close before; "
-            "only prices are of the day."
+            "of the day are only prices, and the features (bar_...) of what counts bars."
         )
 
 

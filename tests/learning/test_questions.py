@@ -1,5 +1,6 @@
 """What each question of a target asks, on a few sessions worked out by hand."""
 
+from dataclasses import replace
 from typing import Any, get_args
 
 import numpy as np
@@ -93,6 +94,24 @@ def test_a_touched_magnet_is_the_nearest_of_the_day_before() -> None:
     # from 100 the magnet 101.05 is the nearer of the two, and the high of 101 comes within 0.1 %
     known = panel(GEX_MAGNET_1=98.6, GEX_MAGNET_2=101.05)
     np.testing.assert_array_equal(asked("touches_magnet", at=known)[:, 0], [1, 0, 1, NAN])
+
+
+def test_a_level_of_the_day_says_nothing_across_the_night() -> None:
+    """Four bars of five minutes, two of one session and two of the next."""
+    days = panel(GEX_FLIP=101.0, GEX_MAGNET_1=98.6, GEX_MAGNET_2=101.05)
+    minutes = np.array([385.0, 390.0, 5.0, 10.0])
+    bars = replace(days, series={**days.series, "MINUTE": minutes}, memo={})
+    questions: tuple[Question, ...] = ("nears_flip", "touches_magnet", "pins")
+    for name in questions:
+        daily = asked(name, at=days)[:, 0]
+        within = labels.outcomes(bars, Target(name, 1, "index", unit="bar"))[:, 0, 0]
+        np.testing.assert_array_equal(within, [daily[0], NAN, daily[2], NAN])
+
+
+def test_a_magnet_is_touched_by_any_of_the_bars() -> None:
+    known = panel(GEX_MAGNET_1=98.05, GEX_MAGNET_2=98.05)
+    one, two = (asked("touches_magnet", bars, known)[:, 0] for bars in (1, 2))
+    np.testing.assert_array_equal(two[:2], np.maximum(one[:2], one[1:3]))
 
 
 @pytest.mark.parametrize(("one", "two"), [(98.2, 100.6), (100.6, 98.2)])

@@ -39,7 +39,8 @@ gex_imbalance put_call put_call_z_60 dix dix_percentile_252 skew_index_percentil
 vix_term_9d_vix vix_term_vix_3m vvix_percentile_252 chain_atm_iv_over_rv21 chain_skew
 vix_regime_low vix_regime_mid vix_regime_high prev_range_pct bar_time bar_change_1 bar_change_3
 bar_change_6 bar_change_12 bar_change_36 bar_range bar_trend bar_since_open bar_place bar_vix
-bar_vix_1d bar_flip_pct bar_call_wall_pct bar_put_wall_pct bar_gamma_positive
+bar_vix_1d bar_flip_pct bar_call_wall_pct bar_put_wall_pct bar_gamma_positive bar_magnet_pct
+bar_in_pin_zone bar_pin_zone_width_pct bar_gamma_ratio_log
 """
 FLAGS = (
     "is_monday",
@@ -61,6 +62,7 @@ FLAGS = (
     "regime_high_vol",
     "regime_trend",
     "bar_gamma_positive",
+    "bar_in_pin_zone",
 )
 
 
