@@ -9,6 +9,7 @@ from domain.bot import Bot
 from domain.errors import Refused
 from trading.bots.anchor import ANCHOR
 from trading.bots.autotrader import AUTOTRADER
+from trading.bots.cornerstone import CORNERSTONE
 from trading.bots.discernment import DISCERNMENT
 from trading.bots.fortress import FORTRESS
 from trading.bots.gideon import GIDEON
@@ -16,7 +17,8 @@ from trading.bots.samson import SAMSON
 from trading.bots.solomon import SOLOMON
 
 BOTS: dict[str, Bot] = {
-    bot.name: bot for bot in (FORTRESS, ANCHOR, SAMSON, AUTOTRADER, SOLOMON, GIDEON, DISCERNMENT)
+    bot.name: bot
+    for bot in (FORTRESS, ANCHOR, SAMSON, AUTOTRADER, SOLOMON, GIDEON, DISCERNMENT, CORNERSTONE)
 }
 
 

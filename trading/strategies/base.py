@@ -24,9 +24,9 @@ class Setup(Value):
     evidence: dict[str, float] = Field(default_factory=dict)
 
 
-Judge = Literal["win", "vote", "conviction", "view"]
-"""Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, ORION, or
-DISCERNMENT's view of direction, size and time."""
+Judge = Literal["win", "vote", "conviction", "view", "expiry"]
+"""Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, ORION,
+DISCERNMENT's view of direction, size and time, or the wheel's of where a put expires."""
 
 
 class Strategy(NamedTuple):

@@ -22,6 +22,7 @@ from market import quotes
 from market.quotes import Board, Quote
 from trading.costs import MULTIPLIER, option_costs
 from trading.structures.base import Structure, break_evens, extremes
+from trading.structures.catalog import NINE
 from trading.structures.catalog import structure as find
 
 DELTAS = {"bull_call": (0.45, 0.25), "bear_put": (0.45, 0.25)}
@@ -136,9 +137,11 @@ def build(
     DataError
         A leg is not listed or not quoted, or its price cannot be: names strike and expiry.
     SettingsError
-        The structure is unknown, or distance or wing are impossible.
+        The structure is unknown or none of the nine, or distance or wing are impossible.
     """
     shape = find(name)
+    if name not in NINE:
+        raise SettingsError(f"{name} is the wheel's; here are built {', '.join(NINE)}")
     if not (distance is None or distance >= 0) or not (wing is None or wing > 0):
         raise SettingsError(f"{name} with a distance of {distance} and a wing of {wing}")
     if distance is None and name in DELTAS:

@@ -1,0 +1,27 @@
+"""CORNERSTONE turns the wheel: puts against cash, and calls against the index when assigned."""
+
+from domain.bot import Bot, Factor
+
+CORNERSTONE = Bot(
+    name="cornerstone",
+    title="CORNERSTONE",
+    strategy="wheel",
+    symbols=("SPX",),
+    models=("wheel",),
+    features=("vix",),
+    factor=Factor.PRICE,
+    capital=500_000.0,
+    risk_per_trade=0.15,
+    kelly=0.25,
+    # One position at a time: which one is next follows from how the last one ended.
+    max_open=1,
+    max_daily=1,
+    max_quantity=10,
+    p_min=0.55,
+    # As far as its model looks.
+    horizon=21,
+    structures=("cash_secured_put", "covered_call"),
+    distance=1.0,
+    strike_step=5.0,
+    multiplier=10.0,
+)
