@@ -7,6 +7,7 @@ from models import ensemble, orion
 from orchestrator.layers.base import layer, veto
 from risk import sizing as rules
 from trading.strategies import catalog as strategies
+from trading.strategies import wheel
 from trading.structures.base import value
 
 WIN = ("wisdom",)
@@ -49,7 +50,7 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     exits. They are of whole sessions: once one has begun, a winner brings the less the more of the
     credit has gone with the time. A credit spread, of which nothing was measured, brings what it
     can bring at most, and counts a loser as a total loss. Where a view chose among structures, its
-    own odds say both.
+    own odds say both. A call against the index has means of its own, beside those of the put.
     """
     judge = strategies.find(draft.context.bot.strategy).judge
     if judge == "view":
@@ -57,6 +58,9 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
         return seen["gain"], seen["loss"]
     if judge == "win" and proposal.structure != "iron_condor":
         return _reward(proposal), 1.0
+    if judge == "expiry" and proposal.structure == wheel.CALL:
+        seen = next(v.evidence for v in draft.verdicts if v.layer == "inference")
+        return seen["call_gain"], seen["call_loss"]
     asked: tuple[str, ...]
     match judge:
         case "win":
@@ -65,6 +69,8 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
             asked = tuple(ensemble.WEIGHTS)
         case "conviction":
             asked = orion.DIRECTION[:1] if proposal.side > 0 else orion.DIRECTION[1:]
+        case "expiry":
+            asked = ("wheel",)
     facts = [said.facts for model in asked if (said := draft.prediction(model)) is not None]
     measured = [known for known in facts if {"gain", "loss"} <= known.keys()]
     if not measured:

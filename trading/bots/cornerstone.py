@@ -21,7 +21,10 @@ CORNERSTONE = Bot(
     # As far as its model looks.
     horizon=21,
     structures=("cash_secured_put", "covered_call"),
-    distance=1.0,
+    # Every position of 1990-2013 as `learning.labels` prices them brought, of its risk and after
+    # costs, 0.41 % as a put and 0.39 % as a call at this distance, 0.33 % and 0.41 % at one
+    # expected move, 0.27 % and 0.40 % at one and a half.
+    distance=0.5,
     strike_step=5.0,
     multiplier=10.0,
 )
