@@ -58,10 +58,8 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
         return seen["gain"], seen["loss"]
     if judge == "win" and proposal.structure != "iron_condor":
         return _reward(proposal), 1.0
-    if judge == "expiry" and proposal.structure == wheel.CALL:
-        seen = next(v.evidence for v in draft.verdicts if v.layer == "inference")
-        return seen["call_gain"], seen["call_loss"]
     asked: tuple[str, ...]
+    won, lost = "gain", "loss"
     match judge:
         case "win":
             asked = WIN
@@ -71,12 +69,14 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
             asked = orion.DIRECTION[:1] if proposal.side > 0 else orion.DIRECTION[1:]
         case "expiry":
             asked = ("wheel",)
+            if proposal.structure == wheel.CALL:
+                won, lost = "call_gain", "call_loss"
     facts = [said.facts for model in asked if (said := draft.prediction(model)) is not None]
-    measured = [known for known in facts if {"gain", "loss"} <= known.keys()]
+    measured = [known for known in facts if {won, lost} <= known.keys()]
     if not measured:
         raise OmegaError("no model says what a winner brings and a loser costs")
     n = len(measured)
-    gain, loss = sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
+    gain, loss = sum(f[won] for f in measured) / n, sum(f[lost] for f in measured) / n
     return gain * _kept(draft, proposal), loss
 
 

@@ -14,8 +14,8 @@ Legs = tuple[Leg, ...]
 
 UNDERLYING = Leg(right=Right.CALL, strike=0.0, quantity=1)
 """One unit of the underlying itself."""
-ON_THE_GRID = 1e-9
-"""Part of a strike step by which rounding may be out."""
+ON_THE_GRID = 1e-6
+"""Part of a strike step by which a strike may be out and still be the one that was meant."""
 
 
 class Row(NamedTuple):
