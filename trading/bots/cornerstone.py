@@ -10,6 +10,8 @@ CORNERSTONE = Bot(
     models=("wheel",),
     features=("vix",),
     factor=Factor.PRICE,
+    # A put may lose its whole strike, and 15 % of this is the strike of one at an index of 7,500.
+    # Any edge but the smallest asks for a larger stake of such a risk, so this is what binds.
     capital=500_000.0,
     risk_per_trade=0.15,
     kelly=0.25,
@@ -17,6 +19,7 @@ CORNERSTONE = Bot(
     max_open=1,
     max_daily=1,
     max_quantity=10,
+    # The ancestor's line between a trade and none.
     p_min=0.55,
     # As far as its model looks.
     horizon=21,
@@ -26,5 +29,7 @@ CORNERSTONE = Bot(
     # expected move, 0.27 % and 0.40 % at one and a half.
     distance=0.5,
     strike_step=5.0,
+    # No target and no stop: what is assigned is carried on as the index. The mini contract, a tenth
+    # of the index, for at 100 dollars a point no bot of the desk could secure one.
     multiplier=10.0,
 )

@@ -35,6 +35,8 @@ SETTLED = {
 def evidence(closed: Sequence[Trade], asof: datetime) -> dict[str, float]:
     """Return whether the newest trade of a bot and symbol left it with the index.
 
+    However long ago that was: a wheel that was halted goes on where it had stopped.
+
     Parameters
     ----------
     closed
