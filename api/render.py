@@ -377,7 +377,7 @@ def _bar(share: float) -> Text:
 def _offer(proposal: "Proposal | None") -> tuple[RenderableType, ...]:
     if proposal is None:
         return ()
-    legs = ", ".join(f"{leg.quantity:+d} {leg.strike:g} {leg.right}" for leg in proposal.legs)
+    legs = ", ".join(leg.words for leg in proposal.legs)
     kind = "credit" if proposal.entry > 0 else "pays"
     if proposal.structure == "future":
         kind = "at"

@@ -90,6 +90,8 @@ class Bot(Value):
     """Between which VIX it trades."""
     gamma_ratio: tuple[float, float] | None = None
     """Put gamma over call gamma: bullish at most the first, bearish at least the second."""
+    multiplier: float = 100.0
+    """Dollars a point of one of its options: 100 of the index's own, 10 of the mini contract's."""
     wall_reach: float | None = None
     """How near the wall on its side must be, in percent of the index."""
     min_score: int | None = None

@@ -82,8 +82,31 @@ class Right(StrEnum):
 
 
 class Leg(Value):
-    """One option of a structure. `quantity` is signed: +1 bought, -1 sold, per unit."""
+    """One option of a structure. `quantity` is signed: +1 bought, -1 sold, per unit.
+
+    A call struck at 0 is the underlying itself: whoever has the right to buy it for nothing has
+    it, at every price and at any time before expiry.
+    """
 
     right: Right
     strike: Points
     quantity: int
+
+    @property
+    def underlying(self) -> bool:
+        """Whether it is the underlying and no option."""
+        return self.right is Right.CALL and self.strike == 0
+
+    @property
+    def words(self) -> str:
+        """Say what it is, for people.
+
+        Examples
+        --------
+        >>> Leg(right=Right.PUT, strike=2340.0, quantity=-1).words
+        '-1 2340 put'
+        >>> Leg(right=Right.CALL, strike=0.0, quantity=1).words
+        '+1 the underlying'
+        """
+        what = "the underlying" if self.underlying else f"{self.strike:g} {self.right}"
+        return f"{self.quantity:+d} {what}"

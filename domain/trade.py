@@ -39,6 +39,10 @@ class Exit(StrEnum):
     """Behind by so much that something is wrong."""
     TIME = "time"
     EXPIRY = "expiry"
+    ASSIGNED = "assigned"
+    """Expired with the put that was sold in the money: the wheel goes on with the index."""
+    CALLED_AWAY = "called_away"
+    """Expired with the call that was sold in the money: the wheel goes on with cash."""
     SESSION_END = "session_end"
     """The replay's last bar."""
 

@@ -5,7 +5,7 @@ a target without). Row t looks from bar t to bar t + horizon, so the last `horiz
 NaN is "not known", never "lost".
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -241,9 +241,9 @@ def results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
 
     Condors are decided at the close, filled at the next open and carried through the bars by
     `trading.exits` with the wings, the stop and the profit target of the bot that trades the
-    distance: what is measured is what the desk would do. Shares are bought at the close with the
-    first stop of the bot that buys them as the unit of risk, and held to the horizon. Futures:
-    `learning.bracketed`.
+    distance: what is measured is what the desk would do. So are puts, as the wheel sells them.
+    Shares are bought at the close with the first stop of the bot that buys them as the unit of
+    risk, and held to the horizon. Futures: `learning.bracketed`.
     """
     match target.name:
         case "rises":
@@ -256,6 +256,8 @@ def results(panel: Panel, target: Target, costs: Costs) -> FloatArray:
             return bracketed.results(panel, 1, target.horizon, costs)[:, None, None]
         case "short_pays":
             return bracketed.results(panel, -1, target.horizon, costs)[:, None, None]
+        case "above":
+            return wheeled(panel, target, costs, "cash_secured_put")
     return np.full((len(panel), len(columns(panel, target)), max(len(target.distances), 1)), np.nan)
 
 
@@ -306,6 +308,26 @@ def _spreads(panel: Panel, target: Target, costs: Costs) -> FloatArray:
     return _traded(panel, target, costs, structure, lambda spot: buyers[0])[:, None, None]
 
 
+def wheeled(panel: Panel, target: Target, costs: Costs, structure: str) -> FloatArray:
+    """Return what one position of the wheel would have earned, as `results` does.
+
+    The distances are those of the target, whichever of them the wheel keeps today. NaN where no bot
+    of the desk turns a wheel.
+    """
+    wheels = [bot for bot in BOTS.values() if bot.strategy == "wheel"]
+    if not wheels:
+        return np.full((len(panel), 1, len(target.distances)), np.nan)
+    sides = []
+    for distance in target.distances:
+        bot = wheels[0].model_copy(update={"distance": distance})
+        sides.append(_traded(panel, target, costs, structure, partial(_same, bot)))
+    return np.stack(sides, axis=-1)[:, None, :]
+
+
+def _same(bot: Bot, spot: Points) -> Bot:
+    return bot
+
+
 def _traded(
     panel: Panel, target: Target, costs: Costs, structure: str, trader: Callable[[Points], Bot]
 ) -> FloatArray:
@@ -318,32 +340,36 @@ def _traded(
     """
     out, surfaces = np.full(len(panel), np.nan), _surfaces(panel)
     for t, surface in surfaces.items():
-        bars = [panel.bar(k) for k in range(t + 1, min(t + target.horizon + 1, len(panel)))]
-        if len(bars) < target.horizon or None in bars:
+        last, bot = t + target.horizon, trader(surface.spot)
+        if last >= len(panel) or not np.isfinite(panel.close[t + 1 : last + 1, 0]).all():
             continue
+        # nothing happens on the way to what has neither stop nor target: 21 bars are 2 then
+        tended = bot.stop_multiple is not None or bot.profit_target is not None
+        seen = range(t + 1, last + 1) if tended else dict.fromkeys((t + 1, last))
+        bars = {k: bar for k in seen if (bar := panel.bar(k)) is not None}
         vix = float(base.value(panel, "VIX")[t, 0])
-        known, bot = [surfaces.get(t + 1 + k) for k in range(len(bars))], trader(surface.spot)
         # a spot too low for such strikes: the label stands, the result is unknown
         with suppress(DataError):
             unit = propose(structure, bot, surface, target.horizon, vix, costs)
-            out[t] = _managed(unit, surface, [bar for bar in bars if bar], known, bot, costs)
+            out[t] = _managed(unit, surface, bars, surfaces, bot, costs)
     return out
 
 
 def _managed(
     unit: Proposal,
     surface: Surface,
-    bars: Sequence[Bar],
-    known: Sequence[Surface | None],
+    bars: Mapping[int, Bar],
+    known: Mapping[int, Surface],
     bot: Bot,
     costs: Costs,
 ) -> float:
     """Return the result of one structure from its fill to its last exit, in units of its risk.
 
     It is filled at the first bar's open, at the volatility of the close it was decided on; at its
-    close where the feed has no opens.
+    close where the feed has no opens. The bars are those that it is carried through, by their
+    place in the panel, the first and the last among them; the surfaces likewise.
     """
-    first = bars[0]
+    first, last = bars[min(bars)], max(bars)
     price = first.close if first.open is None else first.open
     order = Order(
         id="label",
@@ -358,12 +384,12 @@ def _managed(
     )
     quote = Quote(symbol=first.symbol, at=first.at, price=price, surface=surface)
     fill = create("paper", costs).submit(order, quote)
-    position: Position | None = open_position(order, fill, bars[-1].at, bot)
+    position: Position | None = open_position(order, fill, bars[last].at, bot)
     earned = 0.0
-    for passed, (bar, cut) in enumerate(zip(bars, known, strict=True), 1):
+    for place, bar in bars.items():
         if position is None:
             break
-        held, left = position, float(len(bars) - passed)
+        held, left, cut = position, float(last - place), known.get(place)
         position, closings = step(
             held, bar, bot, costs, left, None if cut is None else partial(shifted, cut)
         )

@@ -21,14 +21,16 @@ from domain.book import Costs
 from domain.errors import Unavailable
 from domain.values import FloatArray, Value
 from domain.version import Measure, Version
+from learning import labels
 from learning.dataset import Dataset, labelled
 from learning.significance import RESAMPLES, block, score
 from learning.walkforward import Split, holdout
+from market import window
 from market.features import compute
 from market.panel import Panel
 from models import catalog, parity
 from models.availability import unavailable
-from models.base import Artifact, Model, at
+from models.base import Artifact, Model, Target, at
 
 HOLDOUT = 0.2
 """Share of the sessions that a version is judged on."""
@@ -105,6 +107,7 @@ def train(
     model = fitted(name, data, seed)
     schema = compute.schema_hash(f for f in data.known if f in model.market_features())
     facts = earnings(data, model.target.distances) | proven(measures)
+    facts |= covered(panel, model.target, asof, costs)
     artifact = model.export(facts, schema)
     probes = data.X if thorough else data.X.iloc[-PROBES:]
     worst = parity.check(model, artifact, probes)
@@ -239,6 +242,31 @@ def earnings(data: Dataset, distances: tuple[float, ...]) -> dict[str, float]:
         here = np.isclose(kind, distance)
         sides = _sides(data.y[here], data.r[here])
         facts |= {at(side, distance): value for side, value in sides.items()}
+    return facts
+
+
+def covered(panel: Panel, target: Target, asof: datetime, costs: Costs) -> dict[str, float]:
+    """Return how calls that were sold against the index came out, of every bar known at `asof`.
+
+    For who learns of puts: the other half of a wheel, of which nothing is predicted. At each
+    distance ``call_rate`` is the share that brought anything after costs, ``call_gain`` and
+    ``call_loss`` what those brought and the others lost on average, in units of risk, and
+    ``call_n`` how many there were. A distance at which all won, or none, is left out.
+    """
+    if target.name != "above":
+        return {}
+    key = (covered, target, costs)
+    if key not in panel.memo:
+        panel.memo[key] = labels.wheeled(panel, target, costs, "covered_call")
+    known = max(window.index(panel, asof) + 1 - target.horizon, 0)
+    results: FloatArray = panel.memo[key][:known, 0, :]
+    facts: dict[str, float] = {}
+    for distance, column in zip(target.distances, results.T, strict=True):
+        r = column[np.isfinite(column)]
+        sides = _sides((r > 0).astype(np.float64), r)
+        if len(sides) == 2:
+            told = sides | {"rate": float((r > 0).mean()), "n": float(len(r))}
+            facts |= {at(f"call_{name}", distance): value for name, value in told.items()}
     return facts
 
 

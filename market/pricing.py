@@ -188,7 +188,8 @@ def price_at(cut: Smile, right: Right, strike: float) -> float:
     """Return the value of one option on a smile: what `price` does, without cutting anew."""
     spot, atm, b1, b2, root = cut
     call = right is Right.CALL
-    if root == 0:
+    if root == 0 or strike == 0:
+        # a call struck at 0 is the underlying: worth the spot at any volatility
         return max(0.0, spot - strike if call else strike - spot)
     # z before d1, in plain floats: four legs in 6 us, where arrays of one take 100
     moneyness = log(strike / spot)
@@ -234,6 +235,9 @@ def greeks(
     >>> round(near.delta.amount, 3), round(near.theta.amount, 2), round(near.vega.amount, 2)
     (0.473, -1.07, 1.34)
     """
+    if strike == 0 and right is Right.CALL:
+        _positive("spot", spot)
+        return _underlying()
     for name, number in (("spot", spot), ("strike", strike), ("vol", vol), ("horizon", horizon)):
         _positive(name, number)
     root = sqrt(horizon / SESSIONS_PER_YEAR)
@@ -246,6 +250,12 @@ def greeks(
         theta=PerShare(amount=-spot * density * vol * root / (2 * horizon)),
         vega=PerShare(amount=spot * density * root / 100),
     )
+
+
+def _underlying() -> Greeks[PerShare]:
+    """Return the Greeks of a call struck at 0: it moves as the spot does, and with nothing else."""
+    none = PerShare(amount=0.0)
+    return Greeks[PerShare](delta=PerShare(amount=1.0), gamma=none, theta=none, vega=none)
 
 
 def _prices(cut: Smile, right: Right, strikes: FloatArray) -> FloatArray:

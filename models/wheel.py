@@ -14,6 +14,10 @@ class Wheel(XGBoosted):
     are all functions of the strike's distance, the volatility and the time, which are features.
     The time is always the same 21 sessions.
 
+    Nothing of it can be told from noise: walked forward through 1992-2024 on SPX its skill over the
+    base rates of the strikes is -0.019 [-0.041, 0.002]. So what puts are sold for is the premium
+    that they brought in the mean of all years, and the model no more than the gate before it.
+
     References
     ----------
     .. [1] L. Breiman, "Random forests", Machine Learning 45 (2001).
@@ -24,7 +28,8 @@ class Wheel(XGBoosted):
     limits = (
         "Labels of 21 sessions overlap: a year holds twelve that do not, and few of them lost, so "
         "a calm decade teaches it that nothing happens. Expiry alone is asked about; neither what "
-        "the put was sold for nor how far under water it was on the way."
+        "the put was sold for nor how far under water it was on the way. Of a call that is sold "
+        "against the index it says nothing: the artifact carries how all of those came out."
     )
     features: ClassVar[tuple[str, ...]] = (
         "vix",

@@ -70,6 +70,8 @@ EXITS = {
     Exit.EMERGENCY: "emergency",
     Exit.TIME: "time",
     Exit.EXPIRY: "expiry",
+    Exit.ASSIGNED: "assigned at expiry",
+    Exit.CALLED_AWAY: "called away at expiry",
     Exit.SESSION_END: "end of the replay",
 }
 

@@ -17,8 +17,10 @@ from domain.trade import Position, Trade
 from domain.values import Dollars, Fraction, Value
 from trading.exits import Closing, risk_taken
 
-FLAT = 0.01
-"""Results nearer to zero than this, in units of risk, neither win nor lose."""
+FLAT = 0.001
+"""Results nearer to zero than this, in units of risk, neither win nor lose. What a put brings that
+is sold against its whole strike is half a hundredth of it; a share that is stopped at break-even
+comes out within a ten-thousandth."""
 
 
 class Account(Value):

@@ -1,6 +1,9 @@
 """What trading costs: fees, and the part of the spread that a marketable order gives away."""
 
+from collections.abc import Sequence
+
 from domain.book import Costs
+from domain.market import Leg
 from domain.values import Dollars, Points
 from trading.contracts import Contract
 
@@ -28,6 +31,35 @@ def option_costs(legs: int, spot: Points, costs: Costs, multiplier: float = MULT
     30.0
     """
     return costs.option_leg * legs * min(spot / FULL_SPREAD_AT, 1.0) * multiplier
+
+
+def unit_costs(
+    legs: Sequence[Leg], spot: Points, costs: Costs, multiplier: float = MULTIPLIER
+) -> Dollars:
+    """Return what one unit of a structure costs to open, or to close, its underlying included.
+
+    Examples
+    --------
+    >>> from domain.market import Right
+    >>> put = Leg(right=Right.PUT, strike=2340.0, quantity=-1)
+    >>> round(unit_costs([put], 2250.0, Costs(), 10.0), 2)
+    0.75
+    """
+    options = sum(abs(leg.quantity) for leg in legs if not leg.underlying)
+    traded = option_costs(options, spot, costs, multiplier)
+    return traded + expiry_costs(legs, spot, costs, multiplier)
+
+
+def expiry_costs(
+    legs: Sequence[Leg], spot: Points, costs: Costs, multiplier: float = MULTIPLIER
+) -> Dollars:
+    """Return what one unit costs to get out of at expiry.
+
+    Options are settled in cash, for nothing. An underlying that is held with them does not expire:
+    it is sold, at what shares cost to sell.
+    """
+    held = sum(abs(leg.quantity) for leg in legs if leg.underlying)
+    return held * share_costs(spot, costs) * multiplier
 
 
 def share_costs(price: Points, costs: Costs) -> Dollars:

@@ -24,11 +24,14 @@ from domain.values import Dollars, Points, Value
 from market import pricing
 from trading import contracts
 from trading.brackets import Held, Hit, through
-from trading.costs import future_costs, option_costs, share_costs
+from trading.costs import expiry_costs, future_costs, share_costs, unit_costs
 from trading.structures.base import payoff, value
 
 Priced = Callable[[float], Surface]
 """The surface of a bar with the underlying at a given level."""
+IN_THE_MONEY = {"cash_secured_put": Exit.ASSIGNED, "covered_call": Exit.CALLED_AWAY}
+"""How an expiry is told of what goes on as something else if what was sold is in the money."""
+AT_EXPIRY = frozenset({Exit.EXPIRY, *IN_THE_MONEY.values()})
 
 
 class Closing(Value):
@@ -38,7 +41,7 @@ class Closing(Value):
     price: Points
     why: Exit
     costs: Dollars = Field(ge=0)
-    """Of getting out; nothing where options expire into cash."""
+    """Of getting out; of options that expire into cash there are none."""
 
 
 class _Event(NamedTuple):
@@ -248,15 +251,22 @@ def closing_costs(
     position: Position, price: Points, spot: Points, why: Exit, costs: Costs
 ) -> Dollars:
     """Return what closing one unit costs. Options that expire are settled in cash, for nothing."""
+    multiplier = position.proposal.multiplier
     legs = position.proposal.legs
     if _future(position.proposal):
         return future_costs(contracts.find(position.symbol), costs)
     if not legs:
         return share_costs(price, costs)
-    if why is Exit.EXPIRY:
-        return 0.0
-    count = sum(abs(leg.quantity) for leg in legs)
-    return option_costs(count, spot, costs, position.proposal.multiplier)
+    if why in AT_EXPIRY:
+        return expiry_costs(legs, spot, costs, multiplier)
+    return unit_costs(legs, spot, costs, multiplier)
+
+
+def _expired(position: Position, spot: Points) -> Exit:
+    """Return how the options of a position ended at expiry."""
+    told = IN_THE_MONEY.get(position.proposal.structure)
+    sold = tuple(leg for leg in position.proposal.legs if leg.quantity < 0)
+    return told if told is not None and payoff(sold, spot) < 0 else Exit.EXPIRY
 
 
 def _options(
@@ -272,7 +282,8 @@ def _options(
         if remaining > 0:
             seen_to = {"bars": position.bars + 1, "marked_at": bar.at}
             return position.model_copy(update=seen_to), []
-        return None, [_Event(position.quantity, payoff(legs, bar.close), Exit.EXPIRY)]
+        settled = _Event(position.quantity, payoff(legs, bar.close), _expired(position, bar.close))
+        return None, [settled]
     # the dearest moment for a seller: until the close, the whole bar's time value counts
     before = remaining + length
     stop, target = position.stop, _target(position, bot)
@@ -295,7 +306,7 @@ def _options(
     if target is not None and max(seen) >= target:
         return None, [_Event(position.quantity, target, Exit.PROFIT_TARGET)]
     if remaining <= 0:
-        return None, [_Event(position.quantity, at_close, Exit.EXPIRY)]
+        return None, [_Event(position.quantity, at_close, _expired(position, bar.close))]
     best = at_close if position.best is None else max(position.best, at_close)
     news = {"mark": at_close, "best": best, "bars": position.bars + 1, "marked_at": bar.at}
     return position.model_copy(update=news), []

@@ -131,11 +131,11 @@ def _simulated(ctx: typer.Context, symbol: str | None, horizon: int) -> Seen:
 
 
 def _built(seen: Seen) -> "tuple[list[Structured], dict[str, str]]":
-    from trading.structures.catalog import CATALOG
+    from trading.structures.catalog import NINE
     from trading.structures.offer import build
 
     built, refused = [], {}
-    for name in CATALOG:
+    for name in NINE:
         try:
             built.append(build(name, seen.board, seen.costs))
         except DataError as error:
@@ -177,11 +177,11 @@ def _plain(
 
 
 def _one(board: "Board", found: "Structured") -> dict[str, Any]:
-    from trading.structures.catalog import CATALOG
+    from trading.structures.catalog import NINE
 
     return {
         "structure": found.structure,
-        "title": CATALOG[found.structure].title,
+        "title": NINE[found.structure].title,
         "legs": [
             priced.leg.model_dump(mode="json")
             | priced.quote.model_dump(mode="json", include={"bid", "ask", "mid", "vol"})
@@ -261,7 +261,7 @@ def _legs(built: "list[Structured]") -> Any:
     rows = [
         (
             found.structure,
-            ", ".join(f"{leg.quantity:+d} {leg.strike:g} {leg.right}" for leg in found.bare),
+            ", ".join(leg.words for leg in found.bare),
         )
         for found in built
     ]

@@ -69,11 +69,28 @@ def advisor(draft: Draft) -> Verdict:
     if "vix" not in context.features:
         raise FeatureMismatch("no value for vix, which the advisor needs")
     level = band(context.features["vix"])
-    if strategies.find(context.bot.strategy).judge == "view":
+    judge = strategies.find(context.bot.strategy).judge
+    if judge == "view":
         return _chosen(draft, level)
+    if judge == "expiry":
+        return _turned(context, level)
     if context.bot.factor is Factor.PRICE:
         return _direction(draft, level)
     return _premium(draft, level)
+
+
+def _turned(context: Context, level: Band) -> Verdict:
+    """Shrink the wheel by the VIX; which position is next and how far out is not for choice."""
+    proposal, scale = strategies.propose(context), SIZE[level]
+    return Verdict(
+        layer="advisor",
+        effect=Effect.ADJUST if scale < 1 else Effect.PASS,
+        code=Reason.ADVISED if scale < 1 else Reason.OK,
+        reason=f"{proposal.structure}: VIX is {level}",
+        action=proposal.action,
+        proposal=proposal,
+        scale=scale,
+    )
 
 
 def _chosen(draft: Draft, level: Band) -> Verdict:

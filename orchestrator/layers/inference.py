@@ -10,10 +10,12 @@ from market.features.catalog import CATALOG as FEATURES
 from models import belief, ensemble, orion, valor
 from orchestrator.layers.base import layer, veto
 from trading.strategies import catalog as strategies
-from trading.strategies import scan
+from trading.strategies import scan, wheel
 from trading.strategies.base import Judge, Setup
 from trading.structures.scanner import View
 
+CALLS = frozenset({"call_rate", "call_gain", "call_loss", "call_n"})
+"""Facts of the wheel's champion about calls; see `learning.trainer.covered`."""
 REDUCED = 2 / 3
 """Share of the size between WISDOM's two thresholds: 5 % of the equity where 7.5 % is full."""
 
@@ -25,7 +27,8 @@ def inference(draft: Draft) -> Verdict:
     A bot that sells volatility takes WISDOM's win probability, against thresholds that move with
     the learned base rate. A bot that buys stocks needs the ensemble to agree with its setup, at a
     gate set by the regime; the fewer of its members agree, the smaller the size. One that buys
-    spreads needs ORION to see its side. One that scans has a view choose its structure.
+    spreads needs ORION to see its side. One that scans has a view choose its structure. One that
+    turns a wheel asks where the put will expire, and of the call what history says.
     """
     context = draft.context
     if context.unknown:
@@ -40,22 +43,28 @@ def inference(draft: Draft) -> Verdict:
 
 
 def _wisdom(draft: Draft, setup: Setup) -> Verdict:
-    wisdom = draft.prediction("wisdom")
-    if wisdom is None or wisdom.probability is None:
-        return _silent(draft.predictions, "wisdom")
-    p, facts = wisdom.probability, wisdom.facts
+    return _premium(draft, setup, "wisdom", "WISDOM")
+
+
+def _premium(draft: Draft, setup: Setup, model: str, title: str) -> Verdict:
+    """Ask one model whether what is sold will win, and shrink where it gives less than is usual."""
+    said = draft.prediction(model)
+    if said is None or said.probability is None:
+        return _silent(draft.predictions, model)
+    p, facts = said.probability, said.facts
     floor = max(draft.context.bot.p_min, facts["low"])
     evidence = {"p": p, "base_rate": facts["base_rate"], "low": floor, "high": facts["high"]}
-    if wisdom.low is not None and wisdom.high is not None:
-        evidence |= {"p_low": wisdom.low, "p_high": wisdom.high}
+    if said.low is not None and said.high is not None:
+        evidence |= {"p_low": said.low, "p_high": said.high}
+    evidence |= setup.evidence
     if p < floor:
-        reason = f"WISDOM gives {p:.3f}, {floor:.3f} is the least"
+        reason = f"{title} gives {p:.3f}, {floor:.3f} is the least"
         return veto("inference", Reason.LOW_PROBABILITY, reason, **evidence)
     full = p >= facts["high"]
     return Verdict(
         layer="inference",
         effect=Effect.PASS if full else Effect.ADJUST,
-        reason=f"WISDOM gives {p:.3f} at a base rate of {facts['base_rate']:.3f}",
+        reason=f"{title} gives {p:.3f} at a base rate of {facts['base_rate']:.3f}",
         action=setup.action,
         probability=p,
         scale=1.0 if full else REDUCED,
@@ -196,12 +205,47 @@ def _counted(draft: Draft, setup: Setup) -> Verdict:
     )
 
 
+def _expiry(draft: Draft, setup: Setup) -> Verdict:
+    """Ask the wheel's model of the put, and the measured history of the call.
+
+    What the model answers is where the index closes against a strike *below* the spot. That says
+    whether a put expires worthless. Of the index with a call sold against it, it says next to
+    nothing: that earns by every point up to a strike above, and loses by every point from the
+    start. So a call is judged by how all of its kind came out before the model was trained, after
+    costs, and by no forecast: no edge in that is no trade here either. The model must answer all
+    the same, for a day that is like none it knows is like none of that history.
+    """
+    if wheel.phase(draft.context) == wheel.PUT:
+        return _premium(draft, setup, "wheel", "the wheel's model")
+    said = draft.prediction("wheel")
+    if said is None:
+        return _silent(draft.predictions, "wheel")
+    facts = {name: v for name, v in said.facts.items() if name.startswith("call_")}
+    if not facts.keys() >= CALLS:
+        away = draft.context.bot.distance
+        reason = f"no call {away} expected moves away was measured with champion {said.version}"
+        return veto("inference", Reason.UNTRAINED, f"{reason}; train it again", **setup.evidence)
+    p, n = facts["call_rate"], facts["call_n"]
+    evidence = setup.evidence | facts | {"p": p}
+    if p < draft.context.bot.p_min:
+        reason = f"{p:.3f} of such calls paid, {draft.context.bot.p_min:.3f} is the least"
+        return veto("inference", Reason.LOW_PROBABILITY, reason, **evidence)
+    return Verdict(
+        layer="inference",
+        reason=f"{setup.reason}; {p:.3f} of {n:.0f} such positions in history paid, no forecast",
+        action=setup.action,
+        probability=p,
+        evidence=evidence,
+    )
+
+
 JUDGES: dict[Judge, Callable[[Draft, Setup], Verdict]] = {
     "win": _wisdom,
     "vote": _agreement,
     "conviction": _conviction,
     "view": _view,
     "count": _counted,
+    "expiry": _expiry,
 }
 
 

@@ -7,6 +7,7 @@ from models import ensemble, orion
 from orchestrator.layers.base import layer, veto
 from risk import sizing as rules
 from trading.strategies import catalog as strategies
+from trading.strategies import wheel
 from trading.structures.base import value
 
 WIN = ("wisdom",)
@@ -49,7 +50,8 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     exits. They are of whole sessions: once one has begun, a winner brings the less the more of the
     credit has gone with the time. A credit spread, of which nothing was measured, brings what it
     can bring at most, and counts a loser as a total loss. Where a view chose among structures, its
-    own odds say both; where setups are counted, what they came to.
+    own odds say both; where setups are counted, what they came to. A call against the index has
+    means of its own, beside those of the put.
     """
     judge = strategies.find(draft.context.bot.strategy).judge
     if judge in ("view", "count"):
@@ -58,6 +60,7 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
     if judge == "win" and proposal.structure != "iron_condor":
         return _reward(proposal), 1.0
     asked: tuple[str, ...]
+    won, lost = "gain", "loss"
     match judge:
         case "win":
             asked = WIN
@@ -65,12 +68,16 @@ def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:
             asked = tuple(ensemble.WEIGHTS)
         case "conviction":
             asked = orion.DIRECTION[:1] if proposal.side > 0 else orion.DIRECTION[1:]
+        case "expiry":
+            asked = ("wheel",)
+            if proposal.structure == wheel.CALL:
+                won, lost = "call_gain", "call_loss"
     facts = [said.facts for model in asked if (said := draft.prediction(model)) is not None]
-    measured = [known for known in facts if {"gain", "loss"} <= known.keys()]
+    measured = [known for known in facts if {won, lost} <= known.keys()]
     if not measured:
         raise OmegaError("no model says what a winner brings and a loser costs")
     n = len(measured)
-    gain, loss = sum(f["gain"] for f in measured) / n, sum(f["loss"] for f in measured) / n
+    gain, loss = sum(f[won] for f in measured) / n, sum(f[lost] for f in measured) / n
     return gain * _kept(draft, proposal), loss
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.market.chains import SPOT, contracts
-from trading.structures.catalog import CATALOG
+from trading.structures.catalog import NINE
 
 CHAIN = Path(__file__).parents[2].parent / "shared/data/options/cboe/SPX_2023-02-07.csv.gz"
 
@@ -33,7 +33,7 @@ def test_all_nine_are_priced_out_of_a_chain(fresh, quoted: Path) -> None:
     assert told["expires"] == "2023-02-14T21:00:00Z"
     assert told["simulated"] == ""
     assert (told["refused"], told["ranked"]) == ({}, None)
-    assert [one["structure"] for one in told["structures"]] == list(CATALOG)
+    assert [one["structure"] for one in told["structures"]] == list(NINE)
     for one in told["structures"]:
         for name in ("entry", "natural", "costs", "max_loss"):
             assert one[name]["per_contract"] == pytest.approx(100 * one[name]["per_share"])

@@ -3,7 +3,7 @@
 import pytest
 
 from domain import examples
-from domain.bot import Factor
+from domain.bot import Bot, Factor
 from domain.errors import Refused
 from domain.values import Action
 from market import pricing
@@ -15,6 +15,10 @@ from trading.strategies.catalog import propose, setup
 from trading.structures.catalog import CATALOG as STRUCTURES
 
 EVERY = pytest.mark.parametrize("name", BOTS)
+
+
+def winged(bot: Bot) -> bool:
+    return any(STRUCTURES[name].winged for name in bot.structures)
 
 
 @EVERY
@@ -40,7 +44,7 @@ def test_a_bot_says_how_it_gets_out(name: str) -> None:
     bot = BOTS[name]
     if bot.structures:
         assert bot.horizon > 0
-        assert bot.wing is not None, "what is held to expiry is bounded by its wings"
+        assert bot.wing is not None or not winged(bot), "what is held to expiry is bounded by wings"
     elif bot.brackets is None:
         assert bot.stop_ranges is not None
         assert bot.trail_ranges is not None
@@ -60,18 +64,21 @@ def test_no_trade_may_risk_a_fifth_of_the_capital(name: str) -> None:
 def test_strikes_can_be_listed(name: str) -> None:
     bot = BOTS[name]
     if bot.structures:
-        assert bot.wing is not None
         assert bot.strike_step is not None
-        assert bot.wing % bot.strike_step == 0
+        assert bot.wing is not None or not winged(bot)
+        assert (bot.wing or 0.0) % bot.strike_step == 0
 
 
 @EVERY
 def test_a_bot_can_propose_on_a_quiet_day(name: str) -> None:
     bot = BOTS[name]
+    # beside the market it is told what a desk says of a bot that has not traded
+    hear = STRATEGIES[bot.strategy].evidence
+    own = {} if hear is None else hear((), examples.CLOSE)
     context = examples.context(
         bot=bot,
         symbol=bot.symbols[0],
-        features=dict.fromkeys(bot.features, 0.01) | {"vix": 11.0},
+        features=dict.fromkeys(bot.features, 0.01) | {"vix": 11.0} | own,
         surface=pricing.shifted(examples.surface(), 2383.0),
     )
     assert setup(context).action in Action

@@ -12,9 +12,15 @@ from trading.strategies.catalog import CATALOG
 EVERY = pytest.mark.parametrize("name", CATALOG)
 
 
+def evidence(name: str) -> dict[str, float]:
+    """Return what a desk says of a bot that has not traded."""
+    hear = CATALOG[name].evidence
+    return {} if hear is None else hear((), examples.CLOSE)
+
+
 def context(name: str) -> Context:
     bot = next(bot for bot in BOTS.values() if bot.strategy == name)
-    known = dict.fromkeys(FEATURES, 0.01) | {"vix": 11.0}
+    known = dict.fromkeys(FEATURES, 0.01) | {"vix": 11.0} | evidence(name)
     return examples.context(bot=bot, symbol=bot.symbols[0], features=known)
 
 
@@ -34,7 +40,7 @@ def test_the_same_context_gives_the_same_answer(name: str) -> None:
 @EVERY
 def test_it_reads_no_feature_that_it_does_not_name(name: str) -> None:
     strategy, full = CATALOG[name], context(name)
-    named = {key: full.features[key] for key in strategy.features}
+    named = {key: full.features[key] for key in (*strategy.features, *evidence(name))}
     bare = full.model_copy(update={"features": named})
     assert strategy.setup(bare) == strategy.setup(full)
     assert strategy.propose(bare, None, None) == strategy.propose(full, None, None)

@@ -9,7 +9,7 @@ from domain.market import Right
 from market import quotes
 from market.quotes import Simulated
 from tests.market.chains import changed, contracts, made
-from trading.structures.catalog import CATALOG
+from trading.structures.catalog import NINE
 from trading.structures.offer import build, contract
 from trading.structures.scanner import View, scan
 
@@ -24,7 +24,7 @@ def test_a_straddle_has_a_put_and_a_call() -> None:
     assert straddle.entry.amount == pytest.approx(call.entry.amount + put.entry.amount)
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", NINE)
 def test_no_structure_is_strikes_without_prices(name: str) -> None:
     """Six of nine builders knew strikes only, and two estimated: one in nine was really priced."""
     for board in (LISTED, Simulated(surface(), 5, 5.0)):
@@ -42,7 +42,7 @@ def test_a_leg_that_nobody_quotes_is_not_estimated() -> None:
         build("bull_put", board, Costs())
 
 
-@pytest.mark.parametrize("name", CATALOG)
+@pytest.mark.parametrize("name", NINE)
 def test_the_most_that_is_lost_is_in_one_unit(name: str) -> None:
     """Amounts per share and per contract were mixed, so the loss was out by up to a hundred."""
     found = build(name, LISTED, Costs())

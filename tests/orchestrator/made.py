@@ -31,8 +31,8 @@ from trading.bots.catalog import BOTS
 from trading.strategies import catalog as strategies
 from workers.lifecycle import bound, open_desk
 
-ASKED = 27
-"""Decisions of one scan: seven bots on the index, one on twenty stocks."""
+ASKED = 28
+"""Decisions of one scan: eight bots on the index, one on twenty stocks."""
 BATCHES = 2
 """Messages that they go in, 25 in one."""
 CAPITAL = sum(bot.capital for bot in BOTS.values())

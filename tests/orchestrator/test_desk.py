@@ -141,7 +141,8 @@ def test_contexts_name_the_champions_that_will_answer(
     for context in desk.scan():
         live = {m: registry.champion(desk.store, m) for m in context.bot.models}
         assert context.champions == {m: v.version for m, v in live.items() if v is not None}
-        assert context.champions or context.bot.strategy in ("spread", "flip"), "who needs gamma"
+        lacking = ("spread", "flip", "wheel")
+        assert context.champions or context.bot.strategy in lacking, "of gamma, or of years"
         needed = desk.champions.needs(context.bot.models)
         assert needed <= set(context.features) | set(context.unknown)
         said = {p.model: p.version for p in desk.answers()(context) if p.version != "none"}

@@ -14,8 +14,7 @@ from orchestrator.layers.inference import inference
 from orchestrator.layers.sizing import payoff, sizing
 from trading.bots.catalog import BOTS
 from trading.strategies import scan
-from trading.structures import odds
-from trading.structures.catalog import CATALOG
+from trading.structures import catalog, odds
 
 NINE = {
     "bull_call",
@@ -42,7 +41,7 @@ def seen(up: float | None, down: float | None, *others: Prediction) -> Draft:
 
 
 def test_it_may_trade_all_nine() -> None:
-    assert set(BOTS["discernment"].structures) == set(CATALOG) == NINE
+    assert set(BOTS["discernment"].structures) == set(catalog.NINE) == NINE
 
 
 def test_a_view_that_is_the_markets_own_has_no_edge() -> None:

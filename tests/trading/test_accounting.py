@@ -79,9 +79,15 @@ def test_three_losses_make_a_streak_and_a_win_breaks_it() -> None:
 
 def test_a_trade_that_comes_out_even_neither_wins_nor_loses() -> None:
     two = account(losses_in_row=2)
-    for r in (-0.01, 0.0, 0.01):
+    for r in (-0.001, 0.0, 0.001):
         even = accounting.applied(two, closed(0.0, r))
         assert (even.losses_in_row, even.wins, even.losses, even.trades) == (2, 0, 0, 1)
+
+
+def test_half_a_hundredth_of_a_strike_is_a_win_and_breaks_a_streak() -> None:
+    """A put that is sold against its whole strike never brings more; it once counted as even."""
+    won = accounting.applied(account(losses_in_row=2), closed(320.0, 0.006))
+    assert (won.losses_in_row, won.wins) == (0, 1)
 
 
 def test_a_session_starts_its_result_again_and_only_once() -> None:

@@ -15,13 +15,13 @@ from domain.units import PerShare
 from market import quotes
 from market.quotes import Simulated
 from trading.structures import odds
-from trading.structures.catalog import CATALOG
+from trading.structures.catalog import NINE
 from trading.structures.odds import World
 from trading.structures.offer import Structured, build
 
-NAMES = st.sampled_from(sorted(CATALOG))
+NAMES = st.sampled_from(sorted(NINE))
 BOARD = Simulated(surface(), 5, 5.0)
-BUILT = {name: build(name, BOARD, Costs()) for name in CATALOG}
+BUILT = {name: build(name, BOARD, Costs()) for name in NINE}
 WORLD = odds.lognormal(BOARD.forward, quotes.deviation(BOARD), 0.005)
 POINTS = (np.arange(200_000) + 0.5) / 200_000
 NORMAL = np.array([NormalDist().inv_cdf(p) for p in POINTS[::10]])

@@ -22,10 +22,10 @@ from market.pricing import Smile
 from market.quotes import Board, Listed, Simulated
 from tests.market.chains import ASOF, FORWARD, SPOT, STRIKES, VOL, changed, contracts, made
 from trading.structures.base import payoff
-from trading.structures.catalog import CATALOG, propose
+from trading.structures.catalog import NINE, propose
 from trading.structures.offer import Structured, build, contract, proposal
 
-EVERY = pytest.mark.parametrize("name", CATALOG)
+EVERY = pytest.mark.parametrize("name", NINE)
 PUT, CALL = Right.PUT, Right.CALL
 DATA = Path(__file__).parents[2].parent / "shared" / "data"
 CBOE = sorted(DATA.glob("options/cboe/*.csv.gz"))
@@ -137,7 +137,7 @@ def test_a_butterfly_is_its_wings_less_a_straddle() -> None:
 
 def test_the_legs_of_all_nine_out_of_a_chain() -> None:
     # a move of 16 % over 5 sessions is 54.1 points: short strikes at 2345 and 2460, around 2403
-    found = {name: strikes(build(name, LISTED, Costs())) for name in CATALOG}
+    found = {name: strikes(build(name, LISTED, Costs())) for name in NINE}
     assert found == {
         "iron_condor": [("put", 2320, 1), ("put", 2345, -1), ("call", 2460, -1), ("call", 2485, 1)],
         "bull_put": [("put", 2320, 1), ("put", 2345, -1)],
@@ -217,7 +217,7 @@ def test_on_a_surface_it_is_what_a_bot_proposes(name: str) -> None:
 
 
 @given(
-    st.sampled_from(sorted(CATALOG)),
+    st.sampled_from(sorted(NINE)),
     st.floats(1000.0, 8000.0),
     st.floats(10.0, 60.0),
     st.floats(0.0, 2.0),
@@ -322,7 +322,7 @@ def board_of(path: Path, horizon: int) -> Listed:
 @pytest.mark.parametrize("path", [*CBOE, *DAILY], ids=lambda path: path.name)
 def test_every_structure_is_built_of_every_real_chain(path: Path, horizon: int) -> None:
     board = board_of(path, horizon)
-    for name in CATALOG:
+    for name in NINE:
         found = build(name, board, Costs())
         grid = [*np.arange(0.0, 3 * board.spot, board.spot / 1000), *found.break_evens]
         results = scanned(found, np.sort([*grid, *(leg.strike for leg in found.bare)]))
@@ -330,7 +330,7 @@ def test_every_structure_is_built_of_every_real_chain(path: Path, horizon: int) 
         assert (found.max_gain is None) == (name in UNBOUNDED)
         assert found.natural is not None
         assert found.natural <= found.entry
-        assert (found.entry.amount > 0) == (CATALOG[name].action == "sell")
+        assert (found.entry.amount > 0) == (NINE[name].action == "sell")
         for priced in found.legs:
             assert priced.quote.ask is not None
             assert priced.quote.ask > 0

@@ -16,7 +16,7 @@ from market import chain, quotes
 from market.quotes import Board, Simulated
 from tests.market.chains import contracts, made
 from trading.structures import odds
-from trading.structures.catalog import CATALOG
+from trading.structures.catalog import NINE
 from trading.structures.scanner import (
     BAND,
     CHOICE,
@@ -52,7 +52,7 @@ def agreeing(board: Board, **more: float) -> View:
 
 
 def test_every_structure_suits_one_direction() -> None:
-    assert sorted(FAMILY) == sorted(CATALOG)
+    assert sorted(FAMILY) == sorted(NINE)
     assert {direction: len(names) for direction, names in CHOICE.items()} == dict.fromkeys(
         Direction, 3
     )
@@ -254,7 +254,7 @@ def scan_naively(board: Board) -> dict[str, float]:
     implied = odds.lognormal(board.forward, quotes.deviation(board), BAND)
     return {
         name: odds.odds(found, implied).expected.amount / found.max_loss.amount
-        for name in CATALOG
+        for name in NINE
         for found in [build(name, board, Costs())]
     }
 

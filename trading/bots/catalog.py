@@ -9,6 +9,7 @@ from domain.bot import Bot
 from domain.errors import Refused
 from trading.bots.anchor import ANCHOR
 from trading.bots.autotrader import AUTOTRADER
+from trading.bots.cornerstone import CORNERSTONE
 from trading.bots.discernment import DISCERNMENT
 from trading.bots.fortress import FORTRESS
 from trading.bots.gideon import GIDEON
@@ -18,7 +19,17 @@ from trading.bots.valor import VALOR
 
 BOTS: dict[str, Bot] = {
     bot.name: bot
-    for bot in (FORTRESS, ANCHOR, SAMSON, AUTOTRADER, SOLOMON, GIDEON, DISCERNMENT, VALOR)
+    for bot in (
+        FORTRESS,
+        ANCHOR,
+        SAMSON,
+        AUTOTRADER,
+        SOLOMON,
+        GIDEON,
+        DISCERNMENT,
+        VALOR,
+        CORNERSTONE,
+    )
 }
 
 

@@ -1,7 +1,7 @@
 """DISCERNMENT prices nine structures every session, and trades the one that its view pays for."""
 
 from domain.bot import Bot, Factor
-from trading.structures.catalog import CATALOG
+from trading.structures.catalog import NINE
 
 DISCERNMENT = Bot(
     name="discernment",
@@ -21,7 +21,7 @@ DISCERNMENT = Bot(
     p_min=0.05,
     # As far as its models look.
     horizon=3,
-    structures=tuple(CATALOG),
+    structures=tuple(NINE),
     distance=1.0,
     # About a hundredth of the index, as the scanner takes it.
     wing=25.0,

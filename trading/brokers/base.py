@@ -8,9 +8,9 @@ from pydantic import AwareDatetime
 from domain.book import Costs
 from domain.errors import DataError, Refused
 from domain.market import Bar, Surface
-from domain.trade import Exit, Fill, Intent, Order
+from domain.trade import Fill, Intent, Order
 from domain.values import Points, Value
-from trading.exits import Closing
+from trading.exits import AT_EXPIRY, Closing
 
 
 class Quote(Value):
@@ -34,7 +34,8 @@ class Quote(Value):
         It is the open of a bar that began when the one that was decided on had ended: the same
         moment, and yet the first price after it.
     settled
-        Its options expired into cash at `level`: nothing is traded, so nothing is charged.
+        Its options expired into cash at `level`: they are not traded, so nothing is charged for
+        them.
     """
 
     symbol: str
@@ -54,7 +55,7 @@ class Quote(Value):
             at=bar.at,
             price=bar.close,
             level=closing.price,
-            settled=closing.why is Exit.EXPIRY,
+            settled=closing.why in AT_EXPIRY,
         )
 
 

@@ -6,7 +6,7 @@ from domain.values import Dollars, Points
 from market import pricing
 from trading import contracts
 from trading.brokers.base import Broker, Quote, check
-from trading.costs import future_costs, option_costs, share_costs
+from trading.costs import expiry_costs, future_costs, share_costs, unit_costs
 from trading.structures.base import value
 
 
@@ -31,18 +31,18 @@ class PaperBroker(Broker):
             decision_id=order.decision_id,
             quantity=order.quantity,
             price=unit,
-            costs=0.0 if quote.settled else self._costs(order, price, unit),
+            costs=self._costs(order, price, unit, quote.settled),
             at=quote.at,
         )
 
-    def _costs(self, order: Order, price: Points, unit: Points) -> Dollars:
+    def _costs(self, order: Order, price: Points, unit: Points, settled: bool) -> Dollars:
         proposal, quantity = order.proposal, order.quantity
         if proposal.structure == contracts.STRUCTURE:
             return future_costs(contracts.find(order.symbol), self.costs) * quantity
         if not proposal.legs:
             return share_costs(abs(unit), self.costs) * quantity
-        count = sum(abs(leg.quantity) for leg in proposal.legs)
-        return option_costs(count, price, self.costs, proposal.multiplier) * quantity
+        charged = expiry_costs if settled else unit_costs
+        return charged(proposal.legs, price, self.costs, proposal.multiplier) * quantity
 
 
 def _worth(order: Order, quote: Quote, price: Points) -> Points:

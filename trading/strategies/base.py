@@ -24,10 +24,10 @@ class Setup(Value):
     evidence: dict[str, float] = Field(default_factory=dict)
 
 
-Judge = Literal["win", "vote", "conviction", "view", "count"]
+Judge = Literal["win", "vote", "conviction", "view", "count", "expiry"]
 """Who says whether a setup will pay: WISDOM's chance of a win, the ensemble's vote, ORION,
-DISCERNMENT's view of direction, size and time, or the count of what its setups came to, until the
-learner in its shadow has shown that it knows better."""
+DISCERNMENT's view of direction, size and time, the count of what its setups came to, until the
+learner in its shadow has shown that it knows better, or the wheel's of where a put expires."""
 
 
 class Strategy(NamedTuple):

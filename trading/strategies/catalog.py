@@ -6,7 +6,7 @@ a line here; a bot then trades it by name.
 
 from domain.decision import Context, Proposal
 from domain.errors import Refused
-from trading.strategies import condor, flip, options, scan, score, spread
+from trading.strategies import condor, flip, options, scan, score, spread, wheel
 from trading.strategies.base import Setup, Strategy
 
 CATALOG: dict[str, Strategy] = {
@@ -19,6 +19,14 @@ CATALOG: dict[str, Strategy] = {
         "Around the gamma flip", flip.setup, flip.propose, "count", flip.FEATURES, flip.evidence
     ),
     "scan": Strategy("Scan of nine structures", scan.setup, scan.propose, "view", scan.FEATURES),
+    "wheel": Strategy(
+        "Puts against cash, calls against the index",
+        wheel.setup,
+        wheel.propose,
+        "expiry",
+        wheel.FEATURES,
+        wheel.evidence,
+    ),
 }
 
 

@@ -12,8 +12,10 @@ from market.pricing import price_at, smile
 
 Legs = tuple[Leg, ...]
 
-ON_THE_GRID = 1e-9
-"""Part of a strike step by which rounding may be out."""
+UNDERLYING = Leg(right=Right.CALL, strike=0.0, quantity=1)
+"""One unit of the underlying itself."""
+ON_THE_GRID = 1e-6
+"""Part of a strike step by which a strike may be out and still be the one that was meant."""
 
 
 class Row(NamedTuple):
@@ -35,7 +37,7 @@ class Structure(NamedTuple):
 
     `action` is SELL where it brings a credit and BUY where it takes a debit; `factor` and `side`
     say what it earns by. Where `atm`, both sides are anchored at the strike nearest to spot,
-    whatever the bot's distance.
+    whatever the bot's distance. Where `held`, the underlying is held beside the options.
     """
 
     title: str
@@ -44,6 +46,7 @@ class Structure(NamedTuple):
     side: Literal[-1, 1]
     rows: tuple[Row, ...]
     atm: bool = False
+    held: bool = False
 
     @property
     def winged(self) -> bool:
@@ -93,6 +96,7 @@ def place(
         Leg(right=row.right, strike=float(strike), quantity=row.quantity)
         for row, strike in zip(structure.rows, strikes, strict=True)
     ]
+    legs += [UNDERLYING] * structure.held
     return tuple(sorted(legs, key=lambda leg: leg.strike))
 
 

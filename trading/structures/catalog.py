@@ -7,14 +7,15 @@ from domain.errors import DataError, SettingsError
 from domain.market import Surface
 from domain.values import Points
 from market.pricing import expected_move as implied_move
-from trading.costs import MULTIPLIER, option_costs
+from trading.costs import unit_costs
 from trading.structures.base import Legs, Structure, extremes, place, value
 from trading.structures.butterfly import IRON_BUTTERFLY
 from trading.structures.condor import IRON_CONDOR
 from trading.structures.long import LONG_CALL, LONG_PUT, LONG_STRADDLE
 from trading.structures.verticals import BEAR_CALL, BEAR_PUT, BULL_CALL, BULL_PUT
+from trading.structures.wheel import CASH_SECURED_PUT, COVERED_CALL
 
-CATALOG: dict[str, Structure] = {
+NINE: dict[str, Structure] = {
     "iron_condor": IRON_CONDOR,
     "bull_put": BULL_PUT,
     "bear_call": BEAR_CALL,
@@ -24,6 +25,11 @@ CATALOG: dict[str, Structure] = {
     "long_put": LONG_PUT,
     "iron_butterfly": IRON_BUTTERFLY,
     "long_straddle": LONG_STRADDLE,
+}
+"""Those that DISCERNMENT chooses among: of options alone, and what is sold is covered by others."""
+CATALOG: dict[str, Structure] = NINE | {
+    "cash_secured_put": CASH_SECURED_PUT,
+    "covered_call": COVERED_CALL,
 }
 
 
@@ -61,8 +67,8 @@ def propose(
     Parameters
     ----------
     bot
-        Gives distance, wing and strike step; at the money the distance is 0, and what has no wings
-        needs no width of one.
+        Gives distance, wing, strike step and multiplier; at the money the distance is 0, and what
+        has no wings needs no width of one.
     horizon
         Sessions until it expires, at least 1.
     vix
@@ -96,7 +102,7 @@ def propose(
     chosen = place(shape, surface.spot, move, distance, wing, bot.strike_step)
     entry = -value(chosen, surface, horizon if left is None else left)
     worst, best = extremes(chosen)
-    both_ways = 2 * option_costs(len(chosen), surface.spot, costs)
+    both_ways = 2 * unit_costs(chosen, surface.spot, costs, bot.multiplier)
     return Proposal(
         structure=name,
         action=shape.action,
@@ -104,10 +110,10 @@ def propose(
         side=shape.side,
         legs=chosen,
         entry=entry,
-        max_loss=both_ways - (entry + worst) * MULTIPLIER,
-        max_gain=None if best is None else (entry + best) * MULTIPLIER - both_ways,
+        max_loss=both_ways - (entry + worst) * bot.multiplier,
+        max_gain=None if best is None else (entry + best) * bot.multiplier - both_ways,
         costs=both_ways,
-        multiplier=MULTIPLIER,
+        multiplier=bot.multiplier,
         horizon=horizon,
         distance=distance,
         simulated=surface.label if surface.label.startswith("simulated") else "",

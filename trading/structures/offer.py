@@ -21,15 +21,14 @@ from domain.values import FloatArray, Points, Value
 from market import quotes
 from market.quotes import Board, Quote
 from trading.costs import MULTIPLIER, option_costs
-from trading.structures.base import Structure, break_evens, extremes
+from trading.structures.base import ON_THE_GRID, Structure, break_evens, extremes
+from trading.structures.catalog import NINE
 from trading.structures.catalog import structure as find
 
 DELTAS = {"bull_call": (0.45, 0.25), "bear_put": (0.45, 0.25)}
 """Delta of what is bought and of what is sold, without sign, where no distance is asked for."""
 WING = 0.01
 """Part of spot that a wing is wide where none is asked for."""
-OFF_THE_GRID = 1e-6
-"""Part of a strike step by which a strike may be out and still be the one that was meant."""
 
 
 class Priced(Value):
@@ -136,9 +135,11 @@ def build(
     DataError
         A leg is not listed or not quoted, or its price cannot be: names strike and expiry.
     SettingsError
-        The structure is unknown, or distance or wing are impossible.
+        The structure is unknown or none of the nine, or distance or wing are impossible.
     """
     shape = find(name)
+    if name not in NINE:
+        raise SettingsError(f"{name} is the wheel's; here are built {', '.join(NINE)}")
     if not (distance is None or distance >= 0) or not (wing is None or wing > 0):
         raise SettingsError(f"{name} with a distance of {distance} and a wing of {wing}")
     if distance is None and name in DELTAS:
@@ -199,7 +200,7 @@ def _nearest(strikes: FloatArray, level: Points, board: Board) -> Points:
 
 
 def _outward(strikes: FloatArray, level: Points, side: int, board: Board) -> Points:
-    slack = OFF_THE_GRID * board.step
+    slack = ON_THE_GRID * board.step
     beyond = strikes[side * (strikes - level) >= -slack]
     if not len(beyond):
         where = f"at or {'above' if side > 0 else 'below'} {level:g}"
@@ -214,10 +215,10 @@ def _wing(
     if not wings:
         return anchor
     if width is None:
-        beyond = strikes[wings * (strikes - anchor) > OFF_THE_GRID * board.step]
+        beyond = strikes[wings * (strikes - anchor) > ON_THE_GRID * board.step]
         return _nearest(beyond, anchor + wings * WING * board.spot, board)
     wanted = anchor + wings * width
-    near = strikes[np.abs(strikes - wanted) <= OFF_THE_GRID * board.step]
+    near = strikes[np.abs(strikes - wanted) <= ON_THE_GRID * board.step]
     return float(near[0]) if len(near) else wanted
 
 
