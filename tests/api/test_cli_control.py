@@ -159,15 +159,9 @@ def test_a_strategy_and_a_symbol_stop_those_they_cover(omega) -> None:
     omega("kill", "--strategy", "condor", "--reason", "drill", "--reduce")
     omega("kill", "--symbol", "aapl", "--reason", "drill")
     told = omega("status", "--json").json["bots"]
-    assert {name: bot["mode"] for name, bot in told.items()} == {
-        "fortress": "reducing",
-        "anchor": "reducing",
-        "samson": "reducing",
-        "autotrader": "active",
-        "solomon": "active",
-        "gideon": "active",
-        "discernment": "active",
-    }
+    reduced = {name for name, bot in told.items() if bot["mode"] == "reducing"}
+    assert reduced == {"fortress", "anchor", "samson"}
+    assert {bot["mode"] for name, bot in told.items() if name not in reduced} == {"active"}
     assert told["autotrader"]["symbols_stopped"] == ["AAPL"]
 
 

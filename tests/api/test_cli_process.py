@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.cli import VERBS
+from tests.workers.live import place
 from trading.bots.catalog import BOTS
 
 ROOT = Path(__file__).parents[2]
@@ -106,8 +107,12 @@ def test_a_decision_goes_through_real_workers(omega) -> None:
 
 
 @pytest.mark.live_worker
-def test_no_answer_in_time_ends_with_7_and_is_closed_as_a_hold(omega) -> None:
-    said = omega.apart("decide", "anchor", "--timeout", "0.001", "--json")
+def test_no_answer_in_time_ends_with_7_and_is_closed_as_a_hold(omega, tmp_path: Path) -> None:
+    """Through a broker that no worker listens to: nobody can be quicker than the wait is over."""
+    with place(tmp_path / "broker") as nobody:
+        url = nobody.environ["OMEGA_BROKER_URL"]
+        words = ("decide", "anchor", "--timeout", "0.1", "--json")
+        said = omega.apart(*words, OMEGA_BROKER_URL=url)
     assert said.code == 7
     assert said.json["error"]["kind"] == "TimedOut"
     rows = omega.sql("SELECT status, action FROM decisions WHERE bar LIKE '2018-12-31%'")
