@@ -25,6 +25,7 @@ from domain.clock import Clock, WallClock
 from domain.errors import SettingsError
 from domain.settings import Settings, load
 from domain.values import Env
+from market.feeds import apart
 from market.feeds.base import Feed
 from orchestrator import desk as desks
 from orchestrator import playback
@@ -108,6 +109,8 @@ def suit(conf: Any = None, options: dict[str, Any] | None = None, **_: Any) -> N
         conf.update(POOLS[queues[0]])
     if queues == ["training"]:
         yield_to_decisions()
+    else:
+        apart.give_hours()  # before the children are forked, which share it
 
 
 @celeryd_after_setup.connect
@@ -172,7 +175,7 @@ def start(**_: Any) -> None:
         from workers import metrics
 
         metrics.connect()
-    desks.bind(open_desk(settings))
+    desks.bind(open_desk(settings, feed=apart.create(settings)))
     freeze()
 
 
