@@ -22,7 +22,7 @@ from celery.signals import (
 from kombu.exceptions import OperationalError
 
 from domain.clock import Clock, WallClock
-from domain.errors import SettingsError
+from domain.errors import DataError, IntegrityError, SettingsError
 from domain.settings import Settings, load
 from domain.values import Env
 from market.feeds import apart
@@ -176,6 +176,8 @@ def start(**_: Any) -> None:
 
         metrics.connect()
     desks.bind(open_desk(settings, feed=apart.create(settings)))
+    with suppress(DataError, IntegrityError):  # what cannot be read, each task says for itself
+        desks.desk().feed.panel()
     freeze()
 
 
