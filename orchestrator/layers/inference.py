@@ -1,6 +1,6 @@
 """Inference: is there a setup, and how probable is it that it pays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from domain.decision import Context, Draft, Effect, Prediction, Reason, Verdict
 from domain.errors import FeatureMismatch
@@ -9,10 +9,11 @@ from domain.values import Action
 from market.features.catalog import CATALOG as FEATURES
 from models import ensemble, orion
 from orchestrator.layers.base import layer, veto
+from risk.sizing import NORMAL, standard_error
 from trading.strategies import catalog as strategies
 from trading.strategies import scan
 from trading.strategies.base import Judge, Setup
-from trading.structures.scanner import View
+from trading.structures.scanner import Candidate, View
 
 REDUCED = 2 / 3
 """Share of the size between WISDOM's two thresholds: 5 % of the equity where 7.5 % is full."""
@@ -143,7 +144,7 @@ def _view(draft: Draft, setup: Setup) -> Verdict:
         return veto("inference", Reason.NO_SURFACE, f"nothing could be priced: {told}", **numbers)
     best = found.candidates[0]
     numbers |= {"p": best.probability, "implied": best.implied, "edge": best.edge}
-    numbers |= {"gain": best.gain, "loss": best.loss}
+    numbers |= {"gain": best.gain, "loss": best.loss} | _within(context, view, best, answers, over)
     told = f"{best.found.structure}: {best.reason}"
     if not best.stake:
         return veto("inference", Reason.NO_EDGE, f"the best of nine is {told}", **numbers)
@@ -156,6 +157,28 @@ def _view(draft: Draft, setup: Setup) -> Verdict:
         proposal=made,
         evidence=numbers,
     )
+
+
+def _within(
+    context: Context,
+    view: View,
+    best: Candidate,
+    answers: Mapping[str, Prediction | None],
+    over: float,
+) -> dict[str, float]:
+    """Return the 90 % interval of the chance of what a view chose; nothing if a side has none."""
+    sides = [
+        standard_error(said.low, said.high) / over
+        for said in answers.values()
+        if said is not None and said.low is not None and said.high is not None
+    ]
+    if len(sides) < len(answers):
+        return {}
+    reach = NORMAL * scan.wavering(context, view, best.found, *sides)
+    return {
+        "p_low": max(0.0, best.probability - reach),
+        "p_high": min(1.0, best.probability + reach),
+    }
 
 
 JUDGES: dict[Judge, Callable[[Draft, Setup], Verdict]] = {
