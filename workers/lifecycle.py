@@ -168,6 +168,8 @@ def start(**_: Any) -> None:
 
     A solo pool sends the same signal in the process that runs it, which may have its desk by then.
     """
+    from workers import logs
+
     if desks.bound():
         return
     settings = load()
@@ -175,9 +177,12 @@ def start(**_: Any) -> None:
         from workers import metrics
 
         metrics.connect()
-    desks.bind(open_desk(settings, feed=apart.create(settings)))
-    with suppress(DataError, IntegrityError):  # what cannot be read, each task says for itself
-        desks.desk().feed.panel()
+    if os.environ.get(logs.ROLE) == "training":  # which needs what reads a history anyway
+        desks.bind(open_desk(settings))
+    else:
+        desks.bind(open_desk(settings, feed=apart.create(settings)))
+        with suppress(DataError, IntegrityError):  # what cannot be read, each task says for itself
+            desks.desk().feed.panel()
     freeze()
 
 
