@@ -153,13 +153,13 @@ def busy(first: str) -> Iterator[None]:
             loop.communicate()
 
 
-def asked(answer: Callable[[], object]) -> dict[str, list[float]]:
+def asked(answer: Callable[[], object], n: int) -> dict[str, list[float]]:
     """Return the quantiles `SHARES` of what an answer takes under each load, in microseconds."""
-    pause, taken = Event(), {name: np.empty((ROUNDS, ASKED)) for name in LOADS}
+    pause, taken = Event(), {name: np.empty((ROUNDS, n)) for name in LOADS}
     for i in range(ROUNDS):
         for name, first in LOADS.items():
             with busy(first):
-                for j in range(ASKED):
+                for j in range(n):
                     pause.wait(WAIT)
                     began = perf_counter()
                     answer()
@@ -179,7 +179,7 @@ def peak() -> float:
     return most / (1e6 if sys.platform == "darwin" else 1e3)
 
 
-def main(folder: Path) -> None:
+def main(folder: Path, n: int = ASKED) -> None:
     """Load them into a process that has what a decision worker has, and ask."""
     import_module("workers.app")
     lifecycle = import_module("workers.lifecycle")
@@ -200,7 +200,7 @@ def main(folder: Path) -> None:
     lifecycle.freeze()  # as a worker does
     told = {
         "models": len(bot.models),
-        "quantiles": asked(lambda: champions.answer(context)),
+        "quantiles": asked(lambda: champions.answer(context), n),
         "before": before,
         "panel": panelled - before,
         "mb": whole - panelled,
@@ -211,4 +211,4 @@ def main(folder: Path) -> None:
 
 if __name__ == "__main__":
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *map(int, sys.argv[2:]))
