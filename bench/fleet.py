@@ -260,6 +260,22 @@ def shares(found: dict[str, np.ndarray], row: str) -> Row:
     return row, f"{1 - sum(parts.values()):.0%} transport", what
 
 
+def weighed(worker: Worker, models: int) -> Row:
+    """Return what a worker takes that has decided, in MB; what processes share is parted."""
+    main, *children = (held(number) for number in (worker.main, *worker.deciding))
+    what = (
+        f"its main process {main:.0f}, its child {sum(children):.0f}, after scans that asked "
+        f"{models} champions; proportional set size, what both hold counted once"
+    )
+    return names.MEMORY, f"{main + sum(children):.0f} MB", what
+
+
+def held(number: int) -> float:
+    """Return the MB of a process; its own alone where the system does not part what is shared."""
+    memory = psutil.Process(number).memory_full_info()
+    return getattr(memory, "pss", memory.uss) / 1e6
+
+
 def measured(home: Settings) -> list[Row]:
     """Return the rows of the fleet, on a home whose models are trained."""
     from bench import peers
@@ -268,11 +284,13 @@ def measured(home: Settings) -> list[Row]:
         at_close(settings)
         with bound(open_desk(settings)) as desk:
             ask = Asking(desk)
-            with workers(settings, 1):
+            with workers(settings, 1) as (_, worker):
                 one, fifty = latencies(ask, 1), latencies(ask, 50)
+                asked = [name for name in desk.asked if desk.registry.champion(name)]
+                memory = weighed(worker, len(asked))
             found = [
                 *(compared(one, names.CANVAS), compared(fifty, names.CANVASES)),
-                *(shares(one, names.ONE_SHARES), shares(fifty, names.SHARES)),
+                *(shares(one, names.ONE_SHARES), shares(fifty, names.SHARES), memory),
                 peers.scaled(settings, desk, ask),
                 *peers.against(settings, desk, ask),
             ]

@@ -14,13 +14,14 @@ CANVASES = "canvas over Redis, 50 decisions"
 ONE_SHARES = "time of 1 decision over Redis, by hop"
 SHARES = "time of 50 decisions over Redis, by hop"
 SCALED = "decisions over Redis, two processes"
+MEMORY = "memory of a decision worker"
 DRAMATIQ = "decisions over Redis, against dramatiq"
 TASKIQ = "decisions over Redis, against taskiq"
 RQ = "decisions over Redis, against rq"
 
 NAMES = (
     *(DECIDE, HASHED, XGB, LGBM, FLOOR, FEATURES, APPENDED, VERIFIED, REPLAY),
-    *(CANVAS, CANVASES, ONE_SHARES, SHARES, SCALED),
+    *(CANVAS, CANVASES, ONE_SHARES, SHARES, MEMORY, SCALED),
     *(DRAMATIQ, TASKIQ, RQ),
 )
 """Every row, in the order of the table."""

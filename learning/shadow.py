@@ -19,12 +19,14 @@ from statistics import fmean
 import numpy as np
 from numpy.random import Generator
 from pydantic import AwareDatetime
+from scipy.stats import beta
 
 from domain.values import Probability, Value
 from domain.version import Measure
 from learning.significance import block, score
 from models.belief import Belief, Count
 from risk.measures import Criterion, Gate, wilson
+from risk.sizing import INTERVAL
 
 RESOLVED = 150
 """Answers out of sample that came true before a shadow may be promoted."""
@@ -66,9 +68,13 @@ def belief(past: Iterable[Resolved], regime: str, asof: AwareDatetime) -> Belief
         [row.r for row in known if row.won is won and row.r is not None] for won in (True, False)
     )
     wins = sum(row.won for row in known)
+    tails = (1 - INTERVAL) / 2, (1 + INTERVAL) / 2
+    low, high = beta.ppf(tails, 1 + wins, 1 + len(known) - wins)
     return Belief(
         wins=wins,
         losses=len(known) - wins,
+        low=float(low),
+        high=float(high),
         gain=fmean(gains) if gains else None,
         loss=-fmean(losses) if losses else None,
     )

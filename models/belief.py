@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import Field
 
-from domain.values import Value
+from domain.values import Probability, Value
 
 COLD, FLOOR = 10, 0.52
 """With fewer setups of a regime than this, its belief is at least so high: a bot that never trades
@@ -25,6 +25,10 @@ class Belief(Value):
     """Mean result of the winners in units of risk, after costs; None without one."""
     loss: float | None = None
     """That of the losers, what they lost being positive."""
+    low: Probability | None = None
+    """Lower end of the 90 % interval of the posterior; None before it was counted."""
+    high: Probability | None = None
+    """Its upper end."""
 
     @property
     def n(self) -> int:
@@ -51,14 +55,6 @@ class Belief(Value):
         """
         return FLOOR if self.floored else self.mean
 
-    @property
-    def interval(self) -> tuple[float, float]:
-        """The 95 % interval of the posterior."""
-        from scipy.stats import beta  # a worker that decides has no other use for 40 MB of it
-
-        low, high = beta.ppf([0.025, 0.975], 1 + self.wins, 1 + self.losses)
-        return float(low), float(high)
-
     @classmethod
     def of(cls, facts: Mapping[str, float]) -> Self:
         """Read what `Count.facts` has put into a context."""
@@ -67,6 +63,8 @@ class Belief(Value):
             losses=int(facts.get(f"{_FACT}losses", 0)),
             gain=facts.get(f"{_FACT}gain"),
             loss=facts.get(f"{_FACT}loss"),
+            low=facts.get(f"{_FACT}low"),
+            high=facts.get(f"{_FACT}high"),
         )
 
 
@@ -94,6 +92,8 @@ class Count(Value):
             "losses": known.losses,
             "gain": known.gain,
             "loss": known.loss,
+            "low": known.low,
+            "high": known.high,
             "promoted": float(self.promoted),
         }
         return {f"{_FACT}{name}": float(x) for name, x in told.items() if x is not None}

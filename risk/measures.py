@@ -211,8 +211,10 @@ def expectancy(trades: ArrayLike, rng: Generator | None = None) -> Measure | Non
     return _measure(_results(trades), lambda x: np.asarray(x.mean(axis=-1)), rng)
 
 
-def wilson(hits: int, n: int, confidence: Fraction = 0.95) -> tuple[float, float]:
+def wilson(hits: float, n: float, confidence: Fraction = 0.95) -> tuple[float, float]:
     """Return Wilson's score interval of a proportion; valid for any ``n > 0``.
+
+    Of results that overlap, `n` is how many there are that do not, and need not be whole.
 
     References
     ----------

@@ -22,9 +22,10 @@ from celery.signals import (
 from kombu.exceptions import OperationalError
 
 from domain.clock import Clock, WallClock
-from domain.errors import SettingsError
+from domain.errors import DataError, IntegrityError, SettingsError
 from domain.settings import Settings, load
 from domain.values import Env
+from market.feeds import apart
 from market.feeds.base import Feed
 from orchestrator import desk as desks
 from orchestrator import playback
@@ -108,6 +109,8 @@ def suit(conf: Any = None, options: dict[str, Any] | None = None, **_: Any) -> N
         conf.update(POOLS[queues[0]])
     if queues == ["training"]:
         yield_to_decisions()
+    else:
+        apart.give_hours()  # before the children are forked, which share it
 
 
 @celeryd_after_setup.connect
@@ -165,6 +168,8 @@ def start(**_: Any) -> None:
 
     A solo pool sends the same signal in the process that runs it, which may have its desk by then.
     """
+    from workers import logs
+
     if desks.bound():
         return
     settings = load()
@@ -172,7 +177,12 @@ def start(**_: Any) -> None:
         from workers import metrics
 
         metrics.connect()
-    desks.bind(open_desk(settings))
+    if os.environ.get(logs.ROLE) == "training":  # which needs what reads a history anyway
+        desks.bind(open_desk(settings))
+    else:
+        desks.bind(open_desk(settings, feed=apart.create(settings)))
+        with suppress(DataError, IntegrityError):  # what cannot be read, each task says for itself
+            desks.desk().feed.panel()
     freeze()
 
 

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from bisect import bisect_right
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from hashlib import sha256
@@ -38,6 +39,8 @@ class History(NamedTuple):
     within: Panel | None = None
     """Bars within sessions, of `interval`, beside a daily panel; its series are those that are
     printed within sessions too. None where there are none."""
+    origins: Mapping[str, str] = {}
+    """Whose figures a series holds, where somebody else's."""
 
 
 class Feed(ABC):
@@ -50,6 +53,8 @@ class Feed(ABC):
     name: ClassVar[str]
     title: ClassVar[str]
     """One line for ``omega data list``."""
+    elsewhere: Callable[[], History] | None = None
+    """Where the history comes from if this process is not to read it: see `market.feeds.apart`."""
 
     @abstractmethod
     def load(self) -> History:
@@ -73,7 +78,7 @@ class Feed(ABC):
 
     @cached_property
     def _history(self) -> History:
-        return self.load()
+        return self.load() if self.elsewhere is None else self.elsewhere()
 
     def panel(self) -> Panel:
         """Return the whole clean history. `Panel.times` are closes, UTC.

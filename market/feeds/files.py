@@ -222,13 +222,11 @@ class Files(Feed):
     @property
     def origins(self) -> dict[str, str]:
         """Return whose figures a series holds, where it is not a file of your own."""
-        self.panel()
-        return self._origins
+        return dict(self._history.origins)
 
     @property
     def quoted(self) -> tuple[chains.Day, ...]:
         """Return every imported option chain that can be trusted, by symbol and time."""
-        self.panel()
         return self._seen.days if self._seen else ()
 
     def data_hash(self) -> str:
@@ -249,8 +247,16 @@ class Files(Feed):
         IntegrityError
             Its file is not what was imported.
         """
-        self.panel()
         return self._seen.chain(symbol, asof, sessions) if self._seen else None
+
+    @cached_property
+    def _seen(self) -> chains.Chains | None:
+        """The imported chains that agree with the bars: reading sets aside those that do not."""
+        if self._imported is None or not chains.held(self._imported.entries):
+            return None
+        bad = {(entry.symbol, entry.at) for entry in self.quarantined()}
+        every = chains.Chains.of(self.path, self._imported, self.asof)
+        return every.without(day for day in every.days if (_chain_of(day), day.asof) in bad)
 
     @cached_property
     def _imported(self) -> manifest.Manifest | None:
@@ -268,25 +274,25 @@ class Files(Feed):
         daily, intraday = (self._merged(priced, kind, quarantined) for kind in KINDS)
         if not (daily or intraday):
             raise ForeignFile(f"{self.path}: nothing usable in it. {summary(quarantined)}")
-        self._seen, doubtful = self._trusted(intraday | daily)
+        seen, doubtful = self._trusted(intraday | daily)
         parts = [part for part in parts if part.symbol in SERIES]
         first = min(intraday | daily, key=order)
-        parts += [] if self._seen is None else _measured(self._seen, first)
+        parts += [] if seen is None else _measured(seen, first)
         if doubt := mixed((part.symbol, part.vendor, part.file) for part in parts):
             raise ForeignFile(f"{self.path}: {doubt}")
-        self._origins = {part.symbol: part.vendor for part in parts if part.vendor}
+        origins = {part.symbol: part.vendor for part in parts if part.vendor}
         slow, fast = (self._levels(parts, kind, quarantined) for kind in KINDS)
         quarantined += doubtful
         if not (daily and intraday):
             panel = join.union(daily or intraday, fast | slow)
             odd = tuple(sessions.gaps(panel)) if frequency == "daily" else ()
-            return History(panel, (*quarantined, *odd), frequency, length)
+            return History(panel, (*quarantined, *odd), frequency, length, origins=origins)
         alone = {symbol: frame for symbol, frame in intraday.items() if symbol not in daily}
         every = daily | {symbol: sessions.whole(bars, interval) for symbol, bars in alone.items()}
         panel = join.union({s: every[s] for s in sorted(every, key=order)}, fast | slow)
         within = join.union(intraday, fast)
         odd = (*sessions.gaps(panel), *sessions.disagreements(panel, within))
-        return History(panel, (*quarantined, *odd), "daily", length, within)
+        return History(panel, (*quarantined, *odd), "daily", length, within, origins)
 
     def _levels(
         self, parts: Sequence[Part], kind: Frequency, quarantined: list[Quarantined]
@@ -321,9 +327,7 @@ class Files(Feed):
         bars = [day for day in every.days if day.symbol in frames]
         doubts = [(day, chains.doubt(day, frames[day.symbol])) for day in bars]
         doubtful = [
-            Quarantined(
-                symbol=f"{day.symbol} chain", defect=Defect.CONFLICT, detail=why, at=day.asof
-            )
+            Quarantined(symbol=_chain_of(day), defect=Defect.CONFLICT, detail=why, at=day.asof)
             for day, why in doubts
             if why
         ]
@@ -350,6 +354,11 @@ class Files(Feed):
         if not parts:
             raise ForeignFile(f"{self.path}: no usable file of bars in it. {summary(foreign)}")
         return parts, foreign
+
+
+def _chain_of(day: chains.Day) -> str:
+    """Return what a chain is called among what was set aside: no symbol has a space."""
+    return f"{day.symbol} chain"
 
 
 def _measured(seen: chains.Chains, first: str) -> list[Part]:

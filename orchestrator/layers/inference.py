@@ -1,6 +1,6 @@
 """Inference: is there a setup, and how probable is it that it pays."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from domain.decision import Context, Draft, Effect, Prediction, Reason, Verdict
 from domain.errors import FeatureMismatch
@@ -9,10 +9,12 @@ from domain.values import Action
 from market.features.catalog import CATALOG as FEATURES
 from models import belief, ensemble, orion, valor
 from orchestrator.layers.base import layer, veto
+from risk.measures import wilson
+from risk.sizing import INTERVAL, NORMAL, standard_error
 from trading.strategies import catalog as strategies
 from trading.strategies import scan, wheel
 from trading.strategies.base import Judge, Setup
-from trading.structures.scanner import View
+from trading.structures.scanner import Candidate, View
 
 CALLS = frozenset({"call_rate", "call_gain", "call_loss", "call_n"})
 """Facts of the wheel's champion about calls; see `learning.trainer.covered`."""
@@ -152,7 +154,7 @@ def _view(draft: Draft, setup: Setup) -> Verdict:
         return veto("inference", Reason.NO_SURFACE, f"nothing could be priced: {told}", **numbers)
     best = found.candidates[0]
     numbers |= {"p": best.probability, "implied": best.implied, "edge": best.edge}
-    numbers |= {"gain": best.gain, "loss": best.loss}
+    numbers |= {"gain": best.gain, "loss": best.loss} | _within(context, view, best, answers, over)
     told = f"{best.found.structure}: {best.reason}"
     if not best.stake:
         return veto("inference", Reason.NO_EDGE, f"the best of nine is {told}", **numbers)
@@ -188,11 +190,14 @@ def _counted(draft: Draft, setup: Setup) -> Verdict:
     numbers = setup.evidence | {"count": count.probability, "n": float(count.n)}
     numbers |= {"gain": gain, "loss": loss, "floored": float(count.floored)}
     p, reason = count.probability, f"the count gives {belief.told(count)}"
+    low, high = count.low, count.high
     if said is not None and said.probability is not None:
         numbers[name] = said.probability
         if context.features.get(belief.PROMOTED):
             p, reason = said.probability, f"{name} gives {said.probability:.3f}, {reason}"
+            low, high = said.low, said.high
     numbers["p"] = p
+    numbers |= {} if low is None or high is None else {"p_low": low, "p_high": high}
     if p < context.bot.p_min:
         least = f"{reason}; {context.bot.p_min:.3f} is the least"
         return veto("inference", Reason.LOW_PROBABILITY, least, **numbers)
@@ -226,7 +231,10 @@ def _expiry(draft: Draft, setup: Setup) -> Verdict:
         reason = f"no call {away} expected moves away was measured with champion {said.version}"
         return veto("inference", Reason.UNTRAINED, f"{reason}; train it again", **setup.evidence)
     p, n = facts["call_rate"], facts["call_n"]
-    evidence = setup.evidence | facts | {"p": p}
+    # positions of a month that begin every session share most of their path
+    apart = n / draft.context.bot.horizon
+    low, high = wilson(p * apart, apart, INTERVAL)
+    evidence = setup.evidence | facts | {"p": p, "p_low": low, "p_high": high}
     if p < draft.context.bot.p_min:
         reason = f"{p:.3f} of such calls paid, {draft.context.bot.p_min:.3f} is the least"
         return veto("inference", Reason.LOW_PROBABILITY, reason, **evidence)
@@ -237,6 +245,28 @@ def _expiry(draft: Draft, setup: Setup) -> Verdict:
         probability=p,
         evidence=evidence,
     )
+
+
+def _within(
+    context: Context,
+    view: View,
+    best: Candidate,
+    answers: Mapping[str, Prediction | None],
+    over: float,
+) -> dict[str, float]:
+    """Return the 90 % interval of the chance of what a view chose; nothing if a side has none."""
+    sides = [
+        standard_error(said.low, said.high) / over
+        for said in answers.values()
+        if said is not None and said.low is not None and said.high is not None
+    ]
+    if len(sides) < len(answers):
+        return {}
+    reach = NORMAL * scan.wavering(context, view, best.found, *sides)
+    return {
+        "p_low": max(0.0, best.probability - reach),
+        "p_high": min(1.0, best.probability + reach),
+    }
 
 
 JUDGES: dict[Judge, Callable[[Draft, Setup], Verdict]] = {

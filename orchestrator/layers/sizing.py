@@ -1,5 +1,7 @@
 """Sizing: how much of it, if there is an edge at all."""
 
+from math import fsum
+
 from domain.decision import Draft, Effect, Proposal, Reason, Verdict
 from domain.errors import OmegaError
 from market import calendar
@@ -28,8 +30,7 @@ def sizing(draft: Draft) -> Verdict:
         reason = f"a reward of {_reward(proposal):.2f} of the risk, {bot.min_reward:g} is the least"
         return veto("sizing", Reason.NO_REWARD, reason, reward=_reward(proposal))
     gain, loss = payoff(draft, proposal)
-    bots = context.book.bots
-    answer = rules.size(context, proposal, p, gain, loss, draft.scale, bots)
+    answer = rules.size(context, proposal, p, gain, loss, draft.scale, error(draft))
     evidence = answer.evidence | {"p": p, "gain": gain, "loss": loss}
     if not answer.quantity:
         return veto("sizing", answer.code, answer.reason, **evidence)
@@ -41,6 +42,34 @@ def sizing(draft: Draft) -> Verdict:
         quantity=answer.quantity,
         evidence=evidence,
     )
+
+
+def error(draft: Draft) -> float | None:
+    """Return the standard error of the probability that sizes, None where none was measured.
+
+    It is that of the interval that inference tells beside it, or of the model that gave it. Members
+    of an ensemble share their data, so their errors are taken to be one: the mean of them, weighted
+    as their answers were.
+    """
+    judge = strategies.find(draft.context.bot.strategy).judge
+    seen = next((v.evidence for v in draft.verdicts if v.layer == "inference"), {})
+    if "p_low" in seen and "p_high" in seen:
+        return rules.standard_error(seen["p_low"], seen["p_high"])
+    if judge == "conviction" and draft.proposal is not None:
+        return _error(draft, orion.DIRECTION[0 if draft.proposal.side > 0 else 1])
+    if judge == "vote":
+        shares = {n: seen[f"weight_{n}"] for n in ensemble.WEIGHTS if f"weight_{n}" in seen}
+        parts = [(share, _error(draft, name)) for name, share in shares.items()]
+        known = [share * own for share, own in parts if own is not None]
+        return fsum(known) if known and len(known) == len(parts) else None
+    return None
+
+
+def _error(draft: Draft, model: str) -> float | None:
+    said = draft.prediction(model)
+    if said is None or said.low is None or said.high is None:
+        return None
+    return rules.standard_error(said.low, said.high)
 
 
 def payoff(draft: Draft, proposal: Proposal) -> tuple[float, float]:

@@ -15,7 +15,8 @@ DAY = date(2017, 3, 3)
 
 def size(probability: float, scale: float = 1.0, **fields: object) -> sizing.Sizing:
     asked = context(**fields)
-    return sizing.size(asked, proposal(), probability, 0.2, 0.5, scale, n_bots=4)
+    asked = asked.model_copy(update={"book": asked.book.model_copy(update={"bots": 4})})
+    return sizing.size(asked, proposal(), probability, 0.2, 0.5, scale)
 
 
 @pytest.mark.parametrize("p", [0.5, 0.4])

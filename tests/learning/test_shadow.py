@@ -47,7 +47,8 @@ def blockers(rows: Sequence[Resolved]) -> list[str]:
 def test_nothing_traded_is_a_half_lifted_to_the_floor() -> None:
     nothing = Belief()
     assert (nothing.mean, nothing.probability, nothing.floored) == (0.5, 0.52, True)
-    assert nothing.interval == pytest.approx((0.025, 0.975))
+    counted_none = belief([], "positive", CLOSE)
+    assert (counted_none.low, counted_none.high) == pytest.approx((0.05, 0.95))
 
 
 @pytest.mark.parametrize(
@@ -73,15 +74,14 @@ def test_the_floor_holds_for_ten_trades(
 def test_each_regime_is_counted_by_itself() -> None:
     rows = [row(k, won=k % 4 != 0, regime="negative" if k % 2 else "positive") for k in range(40)]
     later = CLOSE + 100 * HOUR
-    assert belief(rows, "negative", later) == Belief(wins=20, losses=0)
-    assert belief(rows, "positive", later) == Belief(wins=10, losses=10)
-    assert belief(rows, "neutral", later) == Belief()
+    known = [belief(rows, regime, later) for regime in ("negative", "positive", "neutral")]
+    assert [(one.wins, one.losses) for one in known] == [(20, 0), (10, 10), (0, 0)]
 
 
 def test_a_trade_that_is_still_open_is_not_known() -> None:
     rows = [row(0, won=True), row(1, won=True)]
-    assert belief(rows, "positive", rows[0].decided) == Belief()
-    assert belief(rows, "positive", rows[0].closed) == Belief(wins=1)
+    assert belief(rows, "positive", rows[0].decided).n == 0
+    assert belief(rows, "positive", rows[0].closed).wins == 1
     assert counted(rows) == [0.52, pytest.approx(2 / 3)]
 
 

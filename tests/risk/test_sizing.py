@@ -1,9 +1,11 @@
 from math import floor
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import betaincinv
 
 from domain.decision import Reason
 from domain.errors import DataError
@@ -13,12 +15,17 @@ from risk import caps, kelly, sizing
 
 
 def size(
-    probability: float = 0.9, scale: float = 1.0, unit: Any = None, **fields: Any
+    probability: float = 0.9,
+    scale: float = 1.0,
+    unit: Any = None,
+    error: float | None = None,
+    **fields: Any,
 ) -> sizing.Sizing:
     """Return the size of a condor that gains 0.2 or loses 0.5 of its risk, on a desk of four."""
-    return sizing.size(
-        context(**fields), unit or proposal(), probability, 0.2, 0.5, scale, n_bots=4
-    )
+    asked = context(**({"book": book()} | fields))
+    state = asked.book.model_copy(update={"bots": 4})
+    asked = asked.model_copy(update={"book": state})
+    return sizing.size(asked, unit or proposal(), probability, 0.2, 0.5, scale, error)
 
 
 def shares(**fields: Any) -> Any:
@@ -177,13 +184,107 @@ def test_no_size_breaks_a_limit(
     stock: bool,
 ) -> None:
     exposures = tuple(exposure(id=str(i), risk=risk) for i, risk in enumerate(held))
-    state = book(equity=equity, peak=max(equity, 1.0), allocation=allocation, exposures=exposures)
+    state = book(
+        equity=equity, peak=max(equity, 1.0), allocation=allocation, exposures=exposures, bots=4
+    )
     asked = context(book=state, price=100.0)
     unit = shares() if stock else proposal()
-    sized = sizing.size(asked, unit, probability, 0.2, 0.5, scale, n_bots=4)
+    sized = sizing.size(asked, unit, probability, 0.2, 0.5, scale)
     assert 0 <= sized.quantity <= asked.bot.max_quantity
     assert sized.dollars <= asked.bot.risk_per_trade * max(0.0, equity) * scale + caps.CENT
     assert (sized.quantity > 0) == (sized.code is Reason.SIZED)
     if sized.quantity:
         assert caps.check(asked.limits, state.desk_equity, exposures, "SPX", sized.dollars) is None
         assert kelly.edge(probability, 0.2, 0.5) > 0
+
+
+chance = st.floats(0.0, 1.0)
+payoffs = st.floats(0.01, 5.0)
+
+
+@given(chance, payoffs, payoffs, st.floats(0.0, 0.5) | st.none())
+def test_no_error_enlarges_a_stake_and_none_gives_one_without_an_edge(
+    p: float, gain: float, loss: float, error: float | None
+) -> None:
+    worth = sizing.shrink(p, gain, loss, error)
+    assert 0.0 <= worth <= 1.0
+    assert (worth > 0.0) == (kelly.edge(p, gain, loss) > 0) or worth < 1e-9
+    for fraction in (0.25, 0.5, 1.0):
+        plain = kelly.stake(p, gain, loss, fraction)
+        assert kelly.stake(p, gain, loss, min(fraction, worth)) <= plain
+
+
+@given(chance, payoffs, payoffs, st.floats(0.0, 0.5), st.floats(0.0, 0.5))
+def test_the_worse_a_chance_is_known_the_less_it_is_worth(
+    p: float, gain: float, loss: float, one: float, other: float
+) -> None:
+    little, much = sorted((one, other))
+    assert sizing.shrink(p, gain, loss, much) <= sizing.shrink(p, gain, loss, little)
+
+
+@given(chance, payoffs, payoffs)
+def test_a_chance_without_width_or_interval_is_sized_as_it_is(
+    p: float, gain: float, loss: float
+) -> None:
+    known = sizing.shrink(p, gain, loss, sizing.standard_error(p, p))
+    assert known == sizing.shrink(p, gain, loss) == float(kelly.edge(p, gain, loss) > 0)
+
+
+def test_an_edge_of_one_standard_error_is_worth_half_the_stake_and_of_three_nine_tenths() -> None:
+    # even money at 0.55: the edge is 0.1, and an error of 0.05 makes one of 0.1
+    assert sizing.shrink(0.55, 1.0, 1.0, 0.05) == pytest.approx(0.5)
+    assert sizing.shrink(0.55, 1.0, 1.0, 0.05 / 3) == pytest.approx(0.9)
+
+
+def test_the_interval_of_a_normal_estimate_gives_back_its_error() -> None:
+    assert sizing.standard_error(0.6 - 1.6449 * 0.02, 0.6 + 1.6449 * 0.02) == pytest.approx(0.02)
+
+
+def test_a_chance_that_is_hardly_known_is_sized_by_that() -> None:
+    plain = size(0.8, bot=bot(risk_per_trade=1.0, max_quantity=99))
+    unsure = size(0.8, error=0.1, bot=bot(risk_per_trade=1.0, max_quantity=99))
+    worth = 0.06**2 / (0.06**2 + 0.07**2)  # an edge of 0.06, and 0.7 units between the two ends
+    assert unsure.evidence["shrink"] == pytest.approx(worth)
+    assert unsure.evidence["stake"] == pytest.approx(worth * kelly.full(0.8, 0.2, 0.5))
+    assert unsure.evidence["error"] == 0.1
+    assert (unsure.binding, unsure.quantity) == ("shrink", 5)
+    assert (plain.binding, plain.quantity) == ("kelly", 6)
+    assert "shrink" not in plain.evidence
+
+
+def test_a_fraction_of_kelly_is_an_allowance_for_the_same_error_and_is_not_cut_twice() -> None:
+    sure = size(0.8, error=0.05, bot=bot(risk_per_trade=1.0, max_quantity=99))
+    plain = size(0.8, bot=bot(risk_per_trade=1.0, max_quantity=99))
+    assert 0.5 < sure.evidence["shrink"] < 1.0
+    assert sure.quantity == plain.quantity
+    assert sure.evidence["stake"] == plain.evidence["stake"]
+
+
+@pytest.mark.parametrize("outcomes", [40, 150, 600])
+@pytest.mark.parametrize(
+    ("gain", "loss", "middle", "spread"), [(0.2, 0.5, 0.75, 0.06), (1.0, 0.9, 0.5, 0.05)]
+)
+def test_of_three_ways_to_heed_an_interval_the_cap_costs_least_growth(
+    gain: float, loss: float, middle: float, spread: float, outcomes: int
+) -> None:
+    """Trades whose true chance is drawn, and estimated on as many outcomes: condors and shares."""
+    rng = np.random.default_rng(7)
+    a = middle * (middle * (1 - middle) / spread**2 - 1)
+    true = rng.beta(a, a * (1 - middle) / middle, 4000)
+    won = rng.binomial(outcomes, true)
+    low = np.where(won > 0, betaincinv(np.maximum(won, 1), outcomes - won + 1, 0.05), 0.0)
+    left = np.maximum(outcomes - won, 1)
+    high = np.where(won < outcomes, betaincinv(won + 1, left, 0.95), 1.0)
+    grown = dict.fromkeys(("plain", "cap", "product", "low end"), 0.0)
+    for p, k, ends in zip(true, won, zip(low, high, strict=True), strict=True):
+        worth = sizing.shrink(k / outcomes, gain, loss, sizing.standard_error(*ends))
+        full = kelly.full(k / outcomes, gain, loss)
+        for name, stake in {
+            "plain": 0.5 * full,
+            "cap": min(0.5, worth) * full,
+            "product": 0.5 * worth * full,
+            "low end": 0.5 * kelly.full(ends[0], gain, loss),
+        }.items():
+            grown[name] += p * np.log1p(stake * gain) + (1 - p) * np.log1p(-stake * loss)
+    assert 0.9 * grown["plain"] < grown["cap"] <= 1.02 * grown["plain"]
+    assert grown["cap"] > grown["product"] > grown["low end"] > 0.0

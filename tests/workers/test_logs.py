@@ -35,8 +35,9 @@ def test_every_line_of_a_worker_is_json_and_names_the_task_and_its_decisions(her
     here.app.send_task("market.scan", queue="decision")
 
     def sealed() -> bool:
-        said = lines(here, "decision")
-        return any(x.get("task") == "decision.limits" and "seconds" in x for x in said)
+        done = [x for x in lines(here, "decision") if "seconds" in x]
+        last = [x for x in done if x.get("task") == "decision.limits"]
+        return sum(len(x["decisions"]) for x in last) == ASKED  # of two batches, in two children
 
     assert eventually(sealed)
     assert here.stop("decision") == 0

@@ -28,7 +28,7 @@ from workers.history import Run, replay
 
 SHARED = Path(__file__).parents[2].parent / "shared" / "data"
 REAL = pytest.mark.skipif(not SHARED.is_dir(), reason="no shared data on this machine")
-START, END = date(2016, 3, 4), date(2016, 3, 8)
+START, END = date(2016, 5, 26), date(2016, 5, 31)
 DAYS = calendar.sessions(START, END)
 
 

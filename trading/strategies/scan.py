@@ -7,6 +7,7 @@ from market import calendar
 from market.quotes import Simulated
 from trading.strategies.base import Setup
 from trading.strategies.options import own
+from trading.structures import scanner
 from trading.structures.offer import Structured, build, proposal
 from trading.structures.scanner import Scan, View, scan
 
@@ -46,6 +47,11 @@ def propose(
 def choose(context: Context, view: View) -> Scan:
     """Return all nine, ranked by what a view makes of them; see `trading.structures.scanner`."""
     return scan(board(context), view, context.costs, context.bot.distance)
+
+
+def wavering(context: Context, view: View, found: Structured, up: float, down: float) -> float:
+    """Return the standard error of what a view chose; see `trading.structures.scanner`."""
+    return scanner.wavering(board(context), view, found, up, down)
 
 
 def board(context: Context) -> Simulated:

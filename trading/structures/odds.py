@@ -74,6 +74,9 @@ class _Piece(NamedTuple):
     moment: Points
 
 
+_ALONE = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+
+
 def lognormal(forward: Points, deviation: float, band: Fraction) -> World:
     """Return the world of a lognormal; what moves less than `band` has stayed."""
     if not (forward > 0 and deviation > 0 and 0 < band < 1):
@@ -175,6 +178,21 @@ def odds(found: Structured, world: World, net: PerShare | None = None) -> Odds:
         win=PerShare(amount=good / won) if won > 0 else None,
         loss=PerShare(amount=bad / lost) if lost > 0 else None,
     )
+
+
+def apart(
+    found: Structured, world: World, net: PerShare | None = None
+) -> tuple[Probability | None, Probability | None, Probability | None]:
+    """Return the chance of a gain in a fall, in staying and in a rise, each taken by itself.
+
+    None for one that the world has as good as no room for.
+    """
+    flat = world._replace(weights=(1.0, 1.0, 1.0))
+    low, middle, high = (
+        odds(found, flat._replace(weights=alone), net).probability if room >= LEAST else None
+        for room, alone in zip(classes(flat), _ALONE, strict=True)
+    )
+    return low, middle, high
 
 
 def _pieces(world: World, ends: tuple[Points, ...]) -> Iterator[_Piece]:

@@ -30,6 +30,7 @@ premium is not sold around the spot there.
 """
 
 from enum import StrEnum
+from math import hypot
 
 from pydantic import AwareDatetime, Field
 
@@ -176,9 +177,7 @@ def scan(board: Board, view: View, costs: Costs, distance: float | None = None) 
     """
     implied = odds.lognormal(board.forward, quotes.deviation(board), BAND)
     priced = odds.expected_move(implied, board.forward)
-    size = priced * _moved(view) if view.size is None else view.size
-    shape = odds.lognormal(board.forward, odds.deviation_of(size), BAND)
-    world = odds.weighed(shape, view.bearish, view.neutral, view.bullish)
+    world = _seen(board, view, priced)
     expects = odds.expected_move(world, board.forward)
     found: list[Candidate] = []
     refused: dict[str, str] = {}
@@ -203,6 +202,37 @@ def scan(board: Board, view: View, costs: Costs, distance: float | None = None) 
         refused=refused,
         label=board.label if board.label.startswith("simulated") else "",
     )
+
+
+def wavering(board: Board, view: View, found: Structured, up: float, down: float) -> float:
+    """Return the standard error of a structure's chance that those of the view's sides make.
+
+    The chance is the mean of those in a rise, in a fall and between, weighted as the view has them,
+    so it moves with a side by as much as it differs there from between: what a side does not have,
+    neither has. Both sides err apart from each other.
+
+    Parameters
+    ----------
+    up, down
+        Standard errors of the view's chances of a rise and of a fall.
+    """
+    implied = odds.lognormal(board.forward, quotes.deviation(board), BAND)
+    world = _seen(board, view, odds.expected_move(implied, board.forward))
+    net = -odds.worth(found, implied) - found.costs
+    fall, stay, rise = odds.apart(found, world, net)
+    return hypot(up * _differ(rise, stay), down * _differ(fall, stay))
+
+
+def _differ(one: float | None, other: float | None) -> float:
+    """Return how far two chances are apart; as far as can be where one is not known."""
+    return 1.0 if one is None or other is None else one - other
+
+
+def _seen(board: Board, view: View, priced: Fraction) -> World:
+    """Return the world of a view, where the options expect a move of `priced`."""
+    size = priced * _moved(view) if view.size is None else view.size
+    shape = odds.lognormal(board.forward, odds.deviation_of(size), BAND)
+    return odds.weighed(shape, view.bearish, view.neutral, view.bullish)
 
 
 def _moved(view: View) -> float:
