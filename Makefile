@@ -64,8 +64,8 @@ scaling: .venv/.dev             ## what a decision takes, and what 10,000 bots w
 docs: .venv/.dev                ## write the README's tables anew from the code
 	$(BIN)/python -m bench.tables
 
-cards: .venv/.dev .venv/.deep   ## write docs/models and docs/walkforward.md anew; MARKET=FOLDER for the longer history
-	$(BIN)/python -m bench.cards $(MARKET)
+cards: .venv/.dev .venv/.deep   ## write docs/models and docs/walkforward.md anew; MARKET=FOLDER, WITHIN=FOLDER for what does not ship
+	$(BIN)/python -m bench.cards "$(MARKET)" "$(WITHIN)"
 
 lock:                           ## resolve the locks anew (needs uv)
 	uv pip compile pyproject.toml requirements/build.in --universal --generate-hashes --no-emit-index-url --no-annotate --no-header --python-version 3.11 -q -o requirements/core.txt

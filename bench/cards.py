@@ -1,8 +1,9 @@
 """A card for every learner, and the walk-forward tables: ``make cards``.
 
 Everything is measured on the packaged data, which ships with the lock, so that who installs it gets
-the same numbers. The second table is of a longer history, which is not ours to hand on: it is
-written anew where its folder is given (``make cards MARKET=FOLDER``), and otherwise left as it is.
+the same numbers. The second table is of a longer history and the third of bars within sessions;
+neither is ours to hand on: they are written anew where their folders are given (``make cards
+MARKET=FOLDER WITHIN=FOLDER``), and otherwise left as they are.
 Same data, same seed, same pages: what depends on the machine or on the moment is not on them.
 """
 
@@ -13,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import re
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -78,6 +79,15 @@ def window(feed: Feed) -> str:
     names += [f"{stocks} stocks ({', '.join(panel.symbols[1:])})"] if stocks else []
     length = f"daily, {first} to {last}, {len(panel):,} sessions"
     return f"{', '.join(names)}; {length}, hash `{feed.data_hash()}`"
+
+
+def window_within(feed: Files) -> str:
+    """Return what bars within sessions a table is of, and what is known beside them."""
+    panel = feed.by("bar")
+    first, last = (day(moment(panel, place)) for place in (0, -1))
+    known = np.isfinite(panel.series.get("GEX_FLIP", np.nan)).sum()
+    length = f"bars of {feed.interval.seconds // 60} min, {first} to {last}, {len(panel):,} of them"
+    return f"{panel.symbols[0]}; {length}, {known:,} with a chain, hash `{feed.data_hash()}`"
 
 
 # pages
@@ -245,6 +255,18 @@ def walk(feed: Feed, settings: Settings) -> Walk:
     return Walk(window(feed), found)
 
 
+def walk_within(feed: Files, settings: Settings) -> Walk:
+    """Walk those learners forward that count bars."""
+    names = [name for name in CATALOG if CATALOG[name].target.unit == "bar"]
+    found = {}
+    for name in names:
+        own = about(availability.bars(name, feed), name)
+        asof = moment(own, -1)
+        found[name] = validation.validate(name, own, asof, settings.seed, settings.costs)
+        told(found[name].sentence)
+    return Walk(window_within(feed), found)
+
+
 def about(panel: Panel, name: str) -> Panel:
     """Return the part of a history in which all that a model is about is known.
 
@@ -292,7 +314,7 @@ def sentence(words: str) -> str:
     return f"{words[:1].upper()}{words[1:].rstrip('.')}."
 
 
-def walked(found: dict[str, Validation]) -> str:
+def walked(found: dict[str, Validation], unit: str = "sessions") -> str:
     """Return the table of a walk-forward."""
     measured = sum(one.total is not None for one in found.values())
     rows: list[tuple[object, ...]] = []
@@ -316,7 +338,8 @@ def walked(found: dict[str, Validation]) -> str:
                 plain(one, measured),
             )
         )
-    columns = "learner|years|n|sessions|Brier|base rate|logistic|skill over base rate"
+    spans = "years" if unit == "sessions" else "months"
+    columns = f"learner|{spans}|n|{unit}|Brier|base rate|logistic|skill over base rate"
     return table(f"{columns}|skill over logistic|verdict", rows)
 
 
@@ -336,6 +359,10 @@ The second is of a longer history, which is not ours to hand on; a folder with f
 gives it again (`make cards MARKET=FOLDER`). A learner that is about a series which begins later is
 walked forward from there; what else is unknown in more than half of the rows is left out.
 
+The third is of those that count bars within sessions, each month by what was known before it
+(`make cards WITHIN=FOLDER`, the `data` folder of a home with such bars and option chains). Rows of
+one session share its levels of gamma, of which its intervals know nothing: read them as too narrow.
+
 ## The packaged data
 
 {packaged}
@@ -343,15 +370,19 @@ walked forward from there; what else is unknown in more than half of the rows is
 ## A longer history
 
 {long}
+
+## Within sessions
+
+{within}
 """
 
 
-def document(packaged: str, long: str) -> str:
-    return TEXT.format(generated=GENERATED, packaged=packaged, long=long)
+def document(packaged: str, long: str, within: str) -> str:
+    return TEXT.format(generated=GENERATED, packaged=packaged, long=long, within=within)
 
 
-def section(name: str, walk: Walk) -> str:
-    return BLOCK.format(name, f"{walk.data}.\n\n{walked(walk.found)}")
+def section(name: str, walk: Walk, unit: str = "sessions") -> str:
+    return BLOCK.format(name, f"{walk.data}.\n\n{walked(walk.found, unit)}")
 
 
 def kept(text: str, name: str) -> str:
@@ -391,7 +422,8 @@ def told(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def write(folder: Iterable[str]) -> None:
+def write(market: str, within: str) -> None:
+    """Write every page anew; a section whose folder is "" stays as it is."""
     settings = load(environ={})
     packaged = Packaged()
     PAGES.mkdir(parents=True, exist_ok=True)
@@ -406,11 +438,13 @@ def write(folder: Iterable[str]) -> None:
         told(f"{name}: written")
     (PAGES / "README.md").write_text(index(short.found), encoding="utf-8")
     old = WALKED.read_text(encoding="utf-8") if WALKED.exists() else ""
-    long = [section("long", walk(longer(Path(one)), settings)) for one in folder]
-    WALKED.write_text(
-        document(section("packaged", short), *(long or [kept(old, "long")])), encoding="utf-8"
-    )
+    long, bars = kept(old, "long"), kept(old, "within")
+    if market:
+        long = section("long", walk(longer(Path(market)), settings))
+    if within:
+        bars = section("within", walk_within(Files(Path(within)), settings), "bars")
+    WALKED.write_text(document(section("packaged", short), long, bars), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    write(sys.argv[1:2])
+    write(*sys.argv[1:3])
