@@ -63,8 +63,7 @@ def shrink(
     the payoffs of condors and of shares, half Kelly capped like this grows 4 to 7, 1 to 2 and 0 %
     slower than without; multiplied, 13 to 17, 9 to 13 and 3 to 5; and sized by the low end of the
     interval, 74 to 75, 48 to 59 and 24 to 34. What it takes are stakes on edges that can hardly be
-    told from none: over the packaged 2016-2018 the largest drawdown was 11.7 % with it and 14.4 %
-    without, of returns that cannot be told apart.
+    told from none.
 
     Parameters
     ----------

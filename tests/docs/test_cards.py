@@ -158,8 +158,9 @@ def test_a_verdict_says_no_more_than_its_intervals(
 
 
 def test_what_is_not_given_is_left_as_it_was() -> None:
-    old = cards.document("a", cards.BLOCK.format("long", "measured\n\nbefore"))
-    assert cards.kept(old, "long") == cards.BLOCK.format("long", "measured\n\nbefore")
+    blocks = {name: cards.BLOCK.format(name, f"{name}\n\nbefore") for name in ("long", "within")}
+    old = cards.document("a", blocks["long"], blocks["within"])
+    assert {name: cards.kept(old, name) for name in blocks} == blocks
     assert "Not measured yet" in cards.kept("", "long")
 
 
