@@ -88,22 +88,19 @@ def _ended(
     """Yield the setups among the decisions, oldest first, that were free to be taken."""
     for decision in own:
         context = decision.context
-        regime = belief.regime(context.features)
-        action = Action.HOLD if context.unknown or regime is None else _side(decision)
+        regime, action = belief.regime(context.features), _side(decision)
         if action is Action.HOLD or regime is None or (free is not None and context.bar < free):
             continue
-        name = ANSWERS[action]
-        row = int(np.searchsorted(panel.times, np.datetime64(int(context.bar.timestamp()), "s")))
-        horizon = catalog.entry(name).target.horizon
+        name, stamp = ANSWERS[action], np.datetime64(int(context.bar.timestamp()), "s")
+        row, horizon = int(np.searchsorted(panel.times, stamp)), catalog.entry(name).target.horizon
         found = bracketed.ended(panel, SIDES[action], horizon)
-        if row == len(panel) or panel.bar(row) is None or not np.isfinite(found.ahead[row]):
-            continue
+        if panel.times[row] != stamp or not np.isfinite(found.ahead[row]):
+            continue  # the bar is gone from the feed, or nothing could be opened after it
         out = panel.bar(int(found.row[row]))
-        r = float(bracketed.results(panel, SIDES[action], horizon, costs)[row])
-        said = decision.draft.prediction(name)
         if out is None:
             continue
-        free = out.at
+        r = float(bracketed.results(panel, SIDES[action], horizon, costs)[row])
+        said, free = decision.draft.prediction(name), out.at
         yield Resolved(
             decision_id=decision.id,
             regime=regime,
@@ -117,8 +114,8 @@ def _ended(
 
 
 def _side(decision: OmegaDecision) -> Action:
-    """Return the side of the setup that was there, whatever was made of it."""
+    """Return the side of the setup that was there, whatever was made of it; HOLD without one."""
     try:
         return strategies.setup(decision.context).action
-    except FeatureMismatch:
+    except FeatureMismatch:  # what it needs was unknown
         return Action.HOLD
