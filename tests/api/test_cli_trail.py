@@ -16,17 +16,26 @@ NO_UTF8 = 0xFF
 
 def flip(omega, where: bytes, to: int | None = None) -> None:
     """Change one byte of the database file, at the first place that reads so."""
-    omega.sql("PRAGMA wal_checkpoint(TRUNCATE)")
-    file: Path = omega.home / "omega.db"
+    file = database(omega)
     content = bytearray(file.read_bytes())
     place = content.index(where)
     content[place] = to if to is not None else content[place] ^ 1
     file.write_bytes(content)
 
 
+def database(omega) -> Path:
+    """Return the file of the database, with all that was written in it."""
+    omega.sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    file: Path = omega.home / "omega.db"
+    return file
+
+
 def body_of(omega, key: str) -> bytes:
-    [(body,)] = omega.sql("SELECT body FROM decisions WHERE id = ?", key)
-    return body[:200].encode()
+    """Return a piece of a decision that nothing else in the file has."""
+    [(text,)] = omega.sql("SELECT body FROM decisions WHERE id = ?", key)
+    body, content = text.encode(), database(omega).read_bytes()
+    pieces = (body[at : at + 80] for at in range(0, len(body), 40))
+    return next(piece for piece in pieces if content.count(piece) == 1)
 
 
 def test_a_whole_trail_verifies(omega) -> None:
@@ -42,7 +51,7 @@ def test_one_changed_byte_is_found_and_the_record_is_named(omega, to) -> None:
     key = "samson-SPX-20160211T2100Z"
     [(seq,)] = omega.sql("SELECT seq FROM audit WHERE ref = ? AND kind = 'decision'", key)
     # Far enough in for the byte to be on the decision's own page.
-    flip(omega, body_of(omega, key)[100:], to)
+    flip(omega, body_of(omega, key), to)
     said = omega.apart("trail", "verify")
     assert said.code == 6
     assert f"samson {seq}: the body of decision {key} was changed" in said.err
@@ -58,7 +67,7 @@ def test_one_changed_byte_is_found_and_the_record_is_named(omega, to) -> None:
 
 def test_a_changed_decision_is_neither_shown_nor_decided_again(omega) -> None:
     key = "samson-SPX-20160211T2100Z"
-    flip(omega, body_of(omega, key)[100:])
+    flip(omega, body_of(omega, key))
     assert omega("trail", "show", key).code == 6
     assert omega("trail", "replay", key).code == 6
 

@@ -172,7 +172,7 @@ def test_what_was_transient_is_tried_again(tmp_path: Path) -> None:
         app.set_current()
         result = app.tasks["learning.feedback"].apply()
         app.close()
-    assert feed.asked == 2
+    assert feed.asked > 1
     assert result.successful()
     assert result.get() == 0
 
