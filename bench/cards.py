@@ -14,7 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import re
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from time import perf_counter
@@ -246,25 +246,23 @@ class Walk(NamedTuple):
 
 def walk(feed: Feed, settings: Settings) -> Walk:
     """Walk every learner forward, through as much as is known of what it is about."""
-    found = {}
-    for name in CATALOG:
-        own, began = about(availability.bars(name, feed), name), perf_counter()
-        asof = moment(own, -1)
-        found[name] = validation.validate(name, own, asof, settings.seed, settings.costs)
-        told(f"{perf_counter() - began:6.1f} s  {found[name].sentence}")
-    return Walk(window(feed), found)
+    return Walk(window(feed), _validated(CATALOG, feed, settings))
 
 
 def walk_within(feed: Files, settings: Settings) -> Walk:
     """Walk those learners forward that count bars."""
     names = [name for name in CATALOG if CATALOG[name].target.unit == "bar"]
+    return Walk(window_within(feed), _validated(names, feed, settings))
+
+
+def _validated(names: Iterable[str], feed: Feed, settings: Settings) -> dict[str, Validation]:
     found = {}
     for name in names:
-        own = about(availability.bars(name, feed), name)
+        own, began = about(availability.bars(name, feed), name), perf_counter()
         asof = moment(own, -1)
         found[name] = validation.validate(name, own, asof, settings.seed, settings.costs)
-        told(found[name].sentence)
-    return Walk(window_within(feed), found)
+        told(f"{perf_counter() - began:6.1f} s  {found[name].sentence}")
+    return found
 
 
 def about(panel: Panel, name: str) -> Panel:

@@ -36,8 +36,8 @@ def rules() -> Brackets:
     raise Refused("no bot trades futures, so nobody's brackets are known")
 
 
-def ended(panel: Panel, side: Side, bars: int, column: int = 0) -> Ended:
-    """Carry a position from every bar on through the next, by `trading.brackets`.
+def ended(panel: Panel, side: Side, bars: int) -> Ended:
+    """Carry a position in the first symbol from every bar on, by `trading.brackets`.
 
     Parameters
     ----------
@@ -46,16 +46,16 @@ def ended(panel: Panel, side: Side, bars: int, column: int = 0) -> Ended:
         which fewer bars are known are not labelled, ended or not: those that end early would
         otherwise be all that is known of the newest bars.
     """
-    key = (ended, side, bars, column)
+    key = (ended, side, bars)
     if key not in panel.memo:
-        panel.memo[key] = _ended(panel, side, bars, column)
+        panel.memo[key] = _ended(panel, side, bars)
     found: Ended = panel.memo[key]
     return found
 
 
-def _ended(panel: Panel, side: Side, bars: int, column: int) -> Ended:
+def _ended(panel: Panel, side: Side, bars: int) -> Ended:
     ahead, entry, row = (np.full(len(panel), np.nan) for _ in range(3))
-    known, limits = [panel.bar(t, column) for t in range(len(panel))], rules()
+    known, limits = [panel.bar(t) for t in range(len(panel))], rules()
     for t in range(len(panel) - bars):
         first = known[t + 1]
         if first is None or first.open is None:

@@ -21,6 +21,7 @@ from learning import bracketed
 from learning.shadow import Resolved, count
 from market import window
 from market.feeds.base import Feed
+from market.feeds.sessions import MINUTE
 from market.panel import Panel
 from models import belief, catalog
 from models.valor import ANSWERS
@@ -51,7 +52,7 @@ def follow(
     """
     counted = [b for b in bots.values() if strategies.find(b.strategy).judge == "count"]
     panel, horizon = feed.by("bar"), catalog.entry(ANSWERS[Action.BUY]).target.horizon
-    if not counted or "MINUTE" not in panel.series:
+    if not counted or MINUTE not in panel.series:
         return 0
     newest = window.index(panel, asof)
     if newest < horizon:
@@ -86,20 +87,24 @@ def _ended(
     costs: Costs,
 ) -> Iterator[Resolved]:
     """Yield the setups among the decisions, oldest first, that were free to be taken."""
+    horizon = catalog.entry(ANSWERS[Action.BUY]).target.horizon
+    ends = {action: bracketed.ended(panel, side, horizon) for action, side in SIDES.items()}
+    earned = {
+        action: bracketed.results(panel, side, horizon, costs) for action, side in SIDES.items()
+    }
     for decision in own:
         context = decision.context
         regime, action = belief.regime(context.features), _side(decision)
         if action is Action.HOLD or regime is None or (free is not None and context.bar < free):
             continue
         name, stamp = ANSWERS[action], np.datetime64(int(context.bar.timestamp()), "s")
-        row, horizon = int(np.searchsorted(panel.times, stamp)), catalog.entry(name).target.horizon
-        found = bracketed.ended(panel, SIDES[action], horizon)
+        row, found = int(np.searchsorted(panel.times, stamp)), ends[action]
         if panel.times[row] != stamp or not np.isfinite(found.ahead[row]):
             continue  # the bar is gone from the feed, or nothing could be opened after it
         out = panel.bar(int(found.row[row]))
         if out is None:
             continue
-        r = float(bracketed.results(panel, SIDES[action], horizon, costs)[row])
+        r = float(earned[action][row])
         said, free = decision.draft.prediction(name), out.at
         yield Resolved(
             decision_id=decision.id,

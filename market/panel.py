@@ -16,6 +16,8 @@ from domain.values import FloatArray
 Times = NDArray[np.datetime64]
 Unit = Literal["session", "bar"]
 """What a panel counts: a bar each session, or bars within sessions."""
+HOUR = 12
+"""Bars of five minutes in an hour."""
 
 
 @dataclass(frozen=True, eq=False)

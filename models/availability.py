@@ -61,6 +61,11 @@ def bars(name: str, feed: "Feed") -> Panel:
     return feed.by(catalog.entry(name).target.unit)
 
 
+def lacking(name: str, feed: "Feed", asof: datetime) -> str:
+    """Return what a feed must get before a model can be trained on it; see `unavailable`."""
+    return unavailable(name, bars(name, feed), asof)
+
+
 def lacking_extra(extra: str) -> bool:
     """Return whether an extra that is named is not installed."""
     return bool(extra) and find_spec(LIBRARIES[extra]) is None

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar, Literal, NamedTuple
 
 from domain.decision import Prediction
+from market.panel import HOUR
 from models.base import Target
 from models.boosting import XGBoosted
 
@@ -53,8 +54,6 @@ CALENDAR = (
 YESTERDAY = ("price_change_1d", "prev_range_pct")
 BARS = ("bar_vix", "bar_time", "bar_range", "bar_trend", "bar_change_12", "bar_place")
 """What the session so far says."""
-HOUR = 12
-"""Bars of five minutes."""
 
 
 class Orion(XGBoosted):

@@ -3,18 +3,17 @@
 from typing import ClassVar
 
 from domain.values import Action
+from market.panel import HOUR
 from models.base import Target
 from models.boosting import XGBoosted
-
-HOUR = 12
-"""Bars after which its label is decided. Of 5,148 positions on the five-minute bars of the S&P 500
-of May to July 2026 seven were held longer, none over 15 bars; they end at the hour's close."""
 
 
 class Long(XGBoosted):
     """The chance that a future bought at the open of the next bar ends ahead, costs aside.
 
-    Its rows are bars within sessions, its labels what VALOR's own brackets would have come to.
+    Its rows are bars within sessions, its labels what VALOR's own brackets would have come to
+    within the hour. Of 5,148 positions on the five-minute bars of the S&P 500 of May to July 2026
+    seven were held longer, none over 15 bars; they end at the hour's close.
     The ancestor learned from trades that it had made, and so nothing of what it had let go by; its
     Brier was one of rows that it had learned from. Hour, volatility, range and the distances to
     flip and walls are its features, too; the win rates of its own trades stay with the count

@@ -31,7 +31,7 @@ from market.features import compute
 from market.feeds import catalog as feeds
 from market.feeds.base import Feed
 from market.panel import Panel
-from models.availability import bars, unavailable
+from models.availability import lacking
 from models.belief import Count
 from models.serving import Champions
 from orchestrator.loader import Registry
@@ -115,8 +115,8 @@ class Desk:
         registry, opened = Registry(store), feed or feeds.create(settings)
         playback = Env.PAPER if settings.feed == "files" else Env.PLAYBACK
 
-        def lacking(model: str) -> str:
-            return unavailable(model, bars(model, opened), clock.now())
+        def lacks(model: str) -> str:
+            return lacking(model, opened, clock.now())
 
         return cls(
             store=store,
@@ -124,7 +124,7 @@ class Desk:
             clock=clock,
             settings=settings,
             registry=registry,
-            champions=Champions(registry, compute.schema_hash, lacking),
+            champions=Champions(registry, compute.schema_hash, lacks),
             broker=brokers.create("paper", settings.costs),
             env=env or playback,
         )

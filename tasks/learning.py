@@ -96,14 +96,14 @@ def missing(self: Task) -> list[str]:
     One that the gate refused has its next try on Sunday. One whose data is not in the feed is not
     asked for, until it is.
     """
-    from models.availability import bars, unavailable
+    from models.availability import lacking
     from models.catalog import CATALOG
 
     here = desk()
     asked = here.asked
     wanting = [n for n in CATALOG if n in asked and not registry.tried(here.store, n)]
     now = here.clock.now()
-    possible = [name for name in wanting if not unavailable(name, bars(name, here.feed), now)]
+    possible = [name for name in wanting if not lacking(name, here.feed, now)]
     return _accept(self, possible, "learning.missing", together=False)
 
 

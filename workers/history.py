@@ -22,7 +22,7 @@ from market.feeds import catalog as feeds
 from market.feeds.base import Feed
 from market.feeds.sessions import warnings
 from market.panel import Panel
-from models import availability
+from models.availability import lacking
 from models.base import Artifact
 from models.catalog import CATALOG
 from orchestrator import session
@@ -116,7 +116,7 @@ def _replay(
         app = _eager(settings)
         send = _sender(app)
         slots = [(model, clock.now()) for model in CATALOG] + _trainings(app, clock.now(), until)
-        due = [(m, at) for m, at in slots if m in desk.asked and not _lacking(m, feed, at)]
+        due = [(m, at) for m, at in slots if m in desk.asked and not lacking(m, feed, at)]
         shelf = stack.enter_context(ahead.shelf(settings, due))
         stack.enter_context(_trained_by(shelf))
         arrivals = _arrivals(feed, days)
@@ -222,10 +222,6 @@ def _arrivals(feed: Feed, days: Sequence[date]) -> list[datetime]:
         for day in days:
             found.update(feed.moments(calendar.opens(day), calendar.closes(day)))
     return sorted(found)[1:]
-
-
-def _lacking(model: str, feed: Feed, at: datetime) -> str:
-    return availability.unavailable(model, availability.bars(model, feed), at)
 
 
 def _days(panel: Panel, start: date, end: date) -> list[date]:

@@ -211,7 +211,7 @@ def _needs_desk(patient: Patient) -> "Desk":
 
 
 def _champions(patient: Patient) -> str:
-    from models.availability import bars, unavailable
+    from models.availability import lacking as lacks
     from models.catalog import CATALOG
 
     desk = _needs_desk(patient)
@@ -224,7 +224,7 @@ def _champions(patient: Patient) -> str:
         raise Unwell(told, f"omega train {' '.join(refused)}")
     missing = [name for name in asked if name not in serving]
     feed, now = desk.feed, desk.clock.now()
-    lacking = {n: why for n in missing if (why := unavailable(n, bars(n, feed), now))}
+    lacking = {n: why for n in missing if (why := lacks(n, feed, now))}
     silent = [name for name in missing if name not in lacking]
     if silent:
         raise Unwell(

@@ -100,13 +100,13 @@ class _Lacking:
         try:
             with opening.desk(opening.settings(self.ctx)) as desk:
                 feed, now = desk.feed, desk.clock.now()
-                feed.panel()
+                feed.panel()  # what cannot be read is told of here
         except (DataError, IntegrityError, Refused, SettingsError, Transient) as error:
             self.problem = str(error)
             return {}
-        from models.availability import bars, unavailable
+        from models.availability import lacking
 
-        return {n: why for n in names if (why := unavailable(n, bars(n, feed), now))}
+        return {name: why for name in names if (why := lacking(name, feed, now))}
 
 
 def _versions(ctx: typer.Context, model: str, json: bool) -> None:

@@ -14,13 +14,11 @@ from numpy.typing import NDArray
 from domain.values import FloatArray
 from market.features import gex
 from market.features.base import Feature, change, mean, ratio, shared, value
-from market.panel import Panel
+from market.panel import HOUR, Panel
 
 SESSION = 390.0
 """Minutes of a whole session."""
 LAGS = (1, 3, 6, 12, 36)
-WINDOW = 12
-"""Bars, an hour of them, that the range and the trend are of."""
 
 
 def time(panel: Panel) -> FloatArray:
@@ -31,7 +29,7 @@ def time(panel: Panel) -> FloatArray:
 @shared
 def usual(panel: Panel) -> FloatArray:
     """Return the mean absolute change from bar to bar of the last hour, a fraction."""
-    return mean(np.abs(change(panel)), WINDOW)
+    return mean(np.abs(change(panel)), HOUR)
 
 
 def trend(panel: Panel) -> FloatArray:
@@ -41,7 +39,7 @@ def trend(panel: Panel) -> FloatArray:
     ----------
     .. [1] P. Kaufman, "Trading Systems and Methods": the efficiency ratio, with a sign.
     """
-    return ratio(mean(change(panel), WINDOW), usual(panel))
+    return ratio(mean(change(panel), HOUR), usual(panel))
 
 
 def since_open(panel: Panel) -> FloatArray:
@@ -76,8 +74,8 @@ FEATURES = (
         Feature(f"bar_change_{n}", "within", FRACTION, n + 1, BARS, partial(change, n=n))
         for n in LAGS
     ),
-    Feature("bar_range", "within", FRACTION, WINDOW + 1, BARS, usual),
-    Feature("bar_trend", "within", "-1..1", WINDOW + 1, BARS, trend),
+    Feature("bar_range", "within", FRACTION, HOUR + 1, BARS, usual),
+    Feature("bar_trend", "within", "-1..1", HOUR + 1, BARS, trend),
     Feature("bar_since_open", "within", FRACTION, 1, (*BARS, "open"), since_open),
     Feature("bar_place", "within", "0..1", 1, (*BARS, "high", "low"), place),
     Feature("bar_vix", "within", PERCENT, 1, ("MINUTE", "VIX"), partial(value, need="VIX")),
