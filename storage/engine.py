@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from functools import partial
 from math import ceil
 from pathlib import Path
+from time import monotonic, sleep
 from typing import Any, NamedTuple
 from weakref import WeakSet
 
@@ -32,6 +33,8 @@ from storage import keys, tables
 
 WAIT = 5.0
 """Seconds that a transaction waits for another one before it gives up."""
+AGAIN = 0.01
+"""Seconds between two attempts where SQLite does not wait by itself."""
 RESTORE = "omega db restore"
 """The verb that `storage.backup.restore` is."""
 SMALL = 64 << 20
@@ -121,6 +124,9 @@ def corrupt(file: object, what: object) -> IntegrityError:
 def check_file(file: Path) -> None:
     """Refuse a file that is no SQLite database or has been cut short.
 
+    Where a write-ahead log lies beside it, it may be shorter than it says: who copies the log into
+    it, or was killed at that, writes the header first. The log then has the rest.
+
     A file that this process has open is left alone. Closing any descriptor of a file takes away
     all locks that the process holds on it, SQLite's too; another process then believes that it is
     the last one, deletes the journal that is in use, and the database is corrupt
@@ -142,8 +148,14 @@ def check_file(file: Path) -> None:
         raise corrupt(file, "it does not start like an SQLite database")
     size = int.from_bytes(header[16:18]) or 1
     pages = int.from_bytes(header[28:32])
-    if file.stat().st_size < (65_536 if size == 1 else size) * pages:
+    short = file.stat().st_size < (65_536 if size == 1 else size) * pages
+    if short and not _has_log(file):
         raise corrupt(file, "it has been cut short")
+
+
+def _has_log(file: Path) -> bool:
+    log = file.with_name(f"{file.name}-wal")
+    return log.exists() and log.stat().st_size > 0
 
 
 def _is_open(file: Path) -> bool:
@@ -394,12 +406,12 @@ def _sqlite_error(file: Path | None, what: sqlite3.Error) -> OmegaError | None:
 def _sqlite(url: URL, wait: float) -> Engine:
     engine = create_engine(url, connect_args={"timeout": wait})
     _open.add(engine)
-    event.listen(engine, "connect", _prepare)
+    event.listen(engine, "connect", partial(_prepare, wait))
     event.listen(engine, "begin", _begin)
     return engine
 
 
-def _prepare(connection: Any, _record: object) -> None:
+def _prepare(wait: float, connection: Any, _record: object) -> None:
     """Set up one SQLite connection: we begin transactions ourselves, and readers never wait.
 
     NORMAL loses the last commits, but no consistency, when the machine (not the process) dies;
@@ -410,8 +422,26 @@ def _prepare(connection: Any, _record: object) -> None:
     """
     connection.isolation_level = None
     connection.text_factory = TEXT
-    for pragma in ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON"):
+    _write_ahead(connection, monotonic() + wait)
+    for pragma in ("synchronous=NORMAL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}").close()
+
+
+def _write_ahead(connection: Any, until: float) -> None:
+    """Turn the write-ahead log on, and wait for others that do so.
+
+    SQLite itself does not wait here: two that read a new file and both want to write would wait
+    for each other. One in 35 of four processes at once was told that it is locked.
+    """
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL").close()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF not in _BUSY or monotonic() > until:
+                raise
+            sleep(AGAIN)
+        else:
+            return
 
 
 def _begin(conn: Connection) -> None:

@@ -1,11 +1,15 @@
 """Opening a database, and what its failures become."""
 
+import multiprocessing
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from contextlib import nullcontext
 from datetime import timedelta
+from multiprocessing import Queue
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import psycopg
@@ -21,7 +25,7 @@ from sqlalchemy import exc as sql
 
 from domain import examples
 from domain.clock import WallClock
-from domain.errors import IntegrityError, SettingsError, Transient
+from domain.errors import IntegrityError, OmegaError, SettingsError, Transient
 from domain.settings import Settings
 from domain.trade import Exit, Order
 from storage import (
@@ -291,6 +295,24 @@ def test_a_database_that_was_cut_short_is_refused(lite: Store) -> None:
         engine.open_store(Settings(home=lite.home))
 
 
+def test_who_was_killed_while_the_log_went_into_the_file_finds_everything(lite: Store) -> None:
+    """The header is written first: the file is then shorter than it says, and the log has it."""
+    assert lite.file is not None
+    decisions.seal(lite, [hold(n) for n in range(40)], anything, AT)
+    log, before = lite.file.with_name("omega.db-wal"), lite.file.stat().st_size
+    logged = log.read_bytes()
+    lite.close()  # the last connection to close writes everything into the file itself
+    whole = lite.file.read_bytes()
+    assert len(whole) > before
+    lite.file.write_bytes(whole[:before])
+    log.write_bytes(logged)
+    again = engine.open_store(Settings(home=lite.home))
+    engine.integrity(again)
+    assert len(decisions.sample(again, 100, seed=1)) == 40
+    again.close()
+    assert lite.file.stat().st_size == len(whole)
+
+
 def test_a_schema_that_cannot_be_read_is_refused(lite: Store) -> None:
     file = fill_with_decisions(lite)
     with file.open("r+b") as stream:
@@ -450,24 +472,35 @@ def test_damage_on_the_server_is_no_reason_to_retry(store: Store) -> None:
             damaged()
 
 
+AT_ONCE = 4
+"""Processes that open one new home after another, each at the same moment."""
+
+
+def open_each(homes: list[Path], together: Barrier, told: "Queue[object]") -> None:
+    for home in homes:
+        together.wait(timeout=60)
+        try:
+            store = engine.open_store(Settings(home=home))
+            told.put((home.name, engine.state(store).current, store.key))
+            store.close()
+        except OmegaError as error:
+            told.put((home.name, repr(error)))
+
+
 def test_processes_that_start_at_once_make_one_database(tmp_path: Path) -> None:
-    program = (
-        "import sys\n"
-        "from pathlib import Path\n"
-        "from domain.settings import Settings\n"
-        "from storage import engine\n"
-        "store = engine.open_store(Settings(home=Path(sys.argv[1])))\n"
-        "print(engine.state(store).current, store.key.hex())\n"
-        "store.close()\n"
-    )
-    run = [sys.executable, "-W", "error", "-c", program, str(tmp_path / "home")]
+    homes = [tmp_path / str(n) for n in range(40)]
+    context = multiprocessing.get_context("spawn")
+    together, told = context.Barrier(AT_ONCE), context.Queue()
     started = [
-        subprocess.Popen(run, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for _ in range(4)
+        context.Process(target=open_each, args=(homes, together, told)) for _ in range(AT_ONCE)
     ]
-    ended = [process.communicate(timeout=60) for process in started]
-    assert [process.returncode for process in started] == [0] * 4, ended
-    assert len({out for out, _ in ended}) == 1
+    for process in started:
+        process.start()
+    found = Counter(told.get(timeout=60) for _ in range(AT_ONCE * len(homes)))
+    for process in started:
+        process.join(timeout=60)
+    assert [process.exitcode for process in started] == [0] * AT_ONCE
+    assert found == {(home.name, tables.HEAD, keys.load(home)): AT_ONCE for home in homes}
 
 
 def test_opening_a_database_twice_leaves_the_locks_of_the_first_in_place(tmp_path: Path) -> None:
