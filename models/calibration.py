@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from itertools import pairwise
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -11,6 +13,8 @@ from domain.errors import InsufficientData, ModelError
 from domain.values import FloatArray
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 BINS = 10
@@ -38,6 +42,37 @@ class Curve(NamedTuple):
     """Lower ends of the 90 % interval, none above `y`."""
     high: tuple[float, ...]
     """Upper ends, none below `y`."""
+
+
+class Lines:
+    """Straight lines between knots, in several columns, to be read at one number.
+
+    Each is to the last bit what `numpy.interp` says, which takes ten times as long to be called: a
+    sixth of what a model of trees takes to answer.
+
+    Parameters
+    ----------
+    x
+        Rising.
+    columns
+        A number at each `x`, each.
+    """
+
+    def __init__(self, x: Sequence[float], *columns: Sequence[float]) -> None:
+        self._x, self._knots = x, list(zip(*columns, strict=True))
+        self._slopes = [
+            tuple((after - before) / (right - left) for before, after in zip(*ends, strict=True))
+            for (left, right), ends in zip(pairwise(x), pairwise(self._knots), strict=True)
+        ]
+
+    def __call__(self, at: float) -> tuple[float, ...]:
+        """Return the columns at a number; beyond the knots they stay as they are there."""
+        after = bisect_right(self._x, at)
+        if after == 0 or after == len(self._x):
+            return self._knots[after and -1]
+        step, knots = at - self._x[after - 1], self._knots[after - 1]
+        lines = zip(knots, self._slopes[after - 1], strict=True)
+        return tuple([slope * step + knot for knot, slope in lines])
 
 
 class _Bin(NamedTuple):

@@ -6,7 +6,7 @@ LightGBM `pred_contrib`. For any other graph, what the answer would lose without
 """
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from math import fsum
 from typing import Literal, NamedTuple
@@ -48,7 +48,7 @@ class Shapley:
     which Gauss-Legendre quadrature with d / 2 points is exact.
 
     Where trees are small, what every pattern of outcomes of their inner nodes comes to is kept in
-    a table, and an answer is one lookup a tree.
+    a table, and `Forests` looks it up.
 
     Parameters
     ----------
@@ -64,7 +64,8 @@ class Shapley:
 
     def __init__(self, forest: Forest) -> None:
         forest = forest if forest.strict else Forest.unpack(forest.pack())
-        self._width = forest.n_features
+        self.width = forest.n_features
+        """Features, F."""
         self._nodes(forest.trees)
         leaves = [leaf for line, tree in enumerate(forest.trees) for leaf in _leaves(line, tree)]
         depth = max(len(leaf.slots) for leaf in leaves)
@@ -96,13 +97,15 @@ class Shapley:
         inner = [np.flatnonzero(tree.left >= 0) for tree in trees]
         self._most = max(len(nodes) for nodes in inner)
         shape = (len(trees), self._most)
-        self._splits = np.zeros(shape, np.int64)
-        self._threshold = np.full(shape, -np.inf, np.float32)
+        self.splits = np.zeros(shape, np.int64)
+        """The features that are asked for, shape (trees, nodes)."""
+        self.threshold = np.full(shape, -np.inf, np.float32)
+        """Below which a row goes left there; one that there is no node for it never does."""
         self._missing = np.zeros(shape, bool)
         for line, (tree, nodes) in enumerate(zip(trees, inner, strict=True)):
             here = (line, slice(len(nodes)))
-            self._splits[here] = tree.feature[nodes]
-            self._threshold[here] = tree.threshold[nodes]
+            self.splits[here] = tree.feature[nodes]
+            self.threshold[here] = tree.threshold[nodes]
             self._missing[here] = tree.missing_left[nodes]
 
     def every(self, x: Float32s) -> FloatArray:
@@ -111,31 +114,22 @@ class Shapley:
         row = np.arange(len(x))[:, None, None]
         return self._summed(row, parts, len(x))
 
-    def one(self, x: Float32s) -> FloatArray:
-        """Return the contributions to the log-odds of a row, shape (F,), rounded."""
-        if self._table is None:
-            return self.every(x[None])[0].round(DIGITS)
-        pattern = np.packbits(self._outcomes(x), axis=1, bitorder="little")[:, 0]
-        found: FloatArray = self._table[self._lines, pattern].sum(axis=0).round(DIGITS)
-        return found
-
     def _outcomes(self, x: Float32s) -> NDArray[np.bool_]:
         """Return at which inner nodes the rows go left, shape (..., trees, nodes)."""
-        asked = x[..., self._splits]
-        taken: NDArray[np.bool_] = (asked < self._threshold) | (np.isnan(asked) & self._missing)
+        asked = x[..., self.splits]
+        taken: NDArray[np.bool_] = (asked < self.threshold) | (np.isnan(asked) & self._missing)
         return taken
 
     @cached_property
-    def _lines(self) -> NDArray[np.int64]:
-        return np.arange(len(self._splits))
+    def table(self) -> FloatArray | None:
+        """Contributions, shape (trees, patterns of a tree's outcomes, F); None if it is too big.
 
-    @cached_property
-    def _table(self) -> FloatArray | None:
-        """Contributions by tree, pattern of its inner nodes and feature; None if it is too big."""
-        trees, patterns = len(self._splits), 1 << self._most
-        if not 1 <= self._most <= INNER or trees * patterns * self._width > ENTRIES:
+        An outcome is a bit of the pattern, that of the first inner node the lowest.
+        """
+        trees, patterns = len(self.splits), 1 << self._most
+        if not 1 <= self._most <= INNER or trees * patterns * self.width > ENTRIES:
             return None
-        table = np.empty((trees, patterns, self._width))
+        table = np.empty((trees, patterns, self.width))
         # A few patterns at a time: all of them at once leave 30 MB of holes in a worker's memory.
         for start in range(0, patterns, AT_ONCE):
             some = np.arange(start, min(start + AT_ONCE, patterns))
@@ -143,7 +137,7 @@ class Shapley:
             parts = self._parts(np.tile(left, trees))
             row = self._tree[:, None] * len(some) + np.arange(len(some))[:, None, None]
             summed = self._summed(row, parts, trees * len(some))
-            table[:, some] = summed.reshape(trees, len(some), self._width)
+            table[:, some] = summed.reshape(trees, len(some), self.width)
         return table
 
     def _parts(self, left: NDArray[np.bool_]) -> FloatArray:
@@ -161,10 +155,61 @@ class Shapley:
         return parts
 
     def _summed(self, row: NDArray[np.int64], parts: FloatArray, rows: int) -> FloatArray:
-        place = np.broadcast_to(row * self._width + self._feature, parts.shape)
-        counted = np.bincount(place.ravel(), parts.ravel(), minlength=rows * self._width)
+        place = np.broadcast_to(row * self.width + self._feature, parts.shape)
+        counted = np.bincount(place.ravel(), parts.ravel(), minlength=rows * self.width)
         total: FloatArray = counted.astype(np.float64, copy=False)
-        return total.reshape(rows, self._width)
+        return total.reshape(rows, self.width)
+
+
+class Forests:
+    """Several forests that are asked at once, each about its own stretch of one row.
+
+    Parameters
+    ----------
+    forests
+        Each with the column at which its stretch starts; None for what is no forest.
+    """
+
+    def __init__(self, forests: Sequence[tuple[Shapley | None, int]]) -> None:
+        self._found: list[tuple[Shapley, FloatArray | None, slice, slice]] = []
+        self._parts: list[slice] = []
+        splits, below = [np.zeros((0, INNER), np.int64)], [np.zeros((0, INNER), np.float32)]
+        first = [np.zeros(0, np.int64)]
+        trees = width = 0
+        for forest, start in forests:
+            self._parts.append(slice(width, width + (forest.width if forest else 0)))
+            width = self._parts[-1].stop
+            if forest is None:
+                continue
+            lines, table = slice(trees, trees), forest.table
+            if table is not None:
+                lines = slice(trees, trees + len(table))
+                trees = lines.stop
+                # A byte for each tree, so that the patterns of all are packed at once.
+                spare = ((0, 0), (0, INNER - forest.splits.shape[1]))
+                splits.append(np.pad(start + forest.splits, spare))
+                below.append(np.pad(forest.threshold, spare, constant_values=-np.inf))
+                first.append(np.arange(len(table)) * table.shape[1])
+                table = table.reshape(-1, forest.width)
+            self._found.append((forest, table, lines, slice(start, start + forest.width)))
+        self._splits, self._below = np.concatenate(splits), np.concatenate(below)
+        self._first = np.concatenate(first)
+
+    def parts(self, x: Float32s) -> list[list[float]]:
+        """Return the contributions to the log-odds of each forest, rounded; of a row, all finite.
+
+        An empty list for what is no forest.
+        """
+        pattern = np.packbits(x.take(self._splits) < self._below, bitorder="little")
+        rows = self._first + pattern
+        parts = [
+            forest.every(x[None, inputs])[0]
+            if table is None
+            else np.add.reduce(table.take(rows[lines], axis=0))
+            for forest, table, lines, inputs in self._found
+        ]
+        told: list[float] = np.concatenate([(), *parts]).round(DIGITS).tolist()
+        return [told[part] for part in self._parts]
 
 
 class _Slot(NamedTuple):
@@ -207,7 +252,7 @@ class Occlusion:
 
     Without means at the median of what it was calibrated on. What is asked for as a sequence, a
     family ``*_lag_N``, is taken away in stretches: one lag of sixty says nothing by itself. All
-    the questions go through the graph at once.
+    the questions are rows that go through the graph at once.
 
     Parameters
     ----------
@@ -215,17 +260,10 @@ class Occlusion:
         Names of the columns.
     background
         What each is replaced by.
-    ask
-        From rows, float32 (n, F), to probabilities (n,).
     """
 
-    def __init__(
-        self,
-        features: Sequence[str],
-        background: Sequence[float],
-        ask: Callable[[Float32s], FloatArray],
-    ) -> None:
-        self._ask, self._background = ask, np.array(background, np.float32)
+    def __init__(self, features: Sequence[str], background: Sequence[float]) -> None:
+        self._background = np.array(background, np.float32)
         groups: dict[str, list[int]] = {}
         for place, feature in enumerate(features):
             groups.setdefault(group(feature), []).append(place)
@@ -234,16 +272,14 @@ class Occlusion:
         self._hidden = np.zeros((len(groups) + 1, len(features)), bool)
         for line, places in enumerate(groups.values()):
             self._hidden[line, places] = True
-        self._hidden[-1] = True
-        self.base = round(float(ask(self._background[None])[0]), DIGITS)
-        """The answer to the background itself."""
 
-    def one(self, x: Float32s) -> FloatArray:
-        """Return what each group adds to the probability of a row, rounded."""
-        rows = np.where(self._hidden, self._background, x)
-        rows[-1] = x
-        said = self._ask(rows)
-        return (said[-1] - said[:-1]).round(DIGITS)
+    def questions(self, x: Float32s) -> Float32s:
+        """Return a row, shape (F,), without each group in turn, and last as it is."""
+        return np.where(self._hidden, self._background, x)
+
+    def parts(self, said: Sequence[float]) -> list[float]:
+        """Return what each group adds to the probability, rounded, of the answers to those."""
+        return [round(said[-1] - less, DIGITS) for less in said[:-1]]
 
 
 def group(feature: str) -> str:
@@ -266,12 +302,12 @@ def group(feature: str) -> str:
 
 
 def tell(
-    kind: Literal["shap", "occlusion"], base: float, names: Sequence[str], parts: FloatArray
+    kind: Literal["shap", "occlusion"], base: float, names: Sequence[str], parts: Sequence[float]
 ) -> Why:
     """Return contributions as they are recorded: no zeros, and of many only the largest."""
-    told = {name: part for name, part in zip(names, parts.tolist(), strict=True) if part}
+    told = {name: part for name, part in zip(names, parts, strict=True) if part}
     if len(names) <= ALL:
         return Why(kind=kind, base=base, parts=told)
-    largest = sorted(told, key=lambda name: -abs(told[name]))[:LARGEST]
-    rest = round(fsum(part for name, part in told.items() if name not in largest), DIGITS)
-    return Why(kind=kind, base=base, parts={name: told[name] for name in largest}, rest=rest)
+    ordered = sorted(told.items(), key=lambda item: -abs(item[1]))
+    rest = round(fsum([part for _, part in ordered[LARGEST:]]), DIGITS)
+    return Why(kind=kind, base=base, parts=dict(ordered[:LARGEST]), rest=rest)

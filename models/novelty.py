@@ -13,6 +13,8 @@ from pydantic import ConfigDict, Field, model_validator
 from domain.values import FloatArray, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import pandas as pd
 
 DISTINCT = 10
@@ -74,7 +76,7 @@ class Novelty(Value):
 
 
 class Cloud:
-    """A `Novelty` ready to be asked.
+    """A `Novelty` ready to be asked, by `Clouds`, and to say what is odd.
 
     Parameters
     ----------
@@ -87,26 +89,21 @@ class Cloud:
     def __init__(self, novelty: Novelty, features: tuple[str, ...]) -> None:
         self.limit = novelty.limit
         self._names = [features[column] for column in novelty.columns]
-        self._columns = np.array(novelty.columns, np.int64)
+        self.columns = np.array(novelty.columns, np.int64)
         self._centre, self._scale = np.array(novelty.centre), np.array(novelty.scale)
         k = len(self._names)
         whitening = np.zeros((k, k))
         whitening[np.tril_indices(k)] = np.frombuffer(novelty.whitening, "<f4")
         self._whitening = whitening
         # One product for a row as it comes, instead of centring and scaling it first.
-        self._rows = whitening / self._scale / sqrt(k or 1)
-        self._shift = self._rows @ self._centre
-
-    def distance(self, x: NDArray[np.float32]) -> float:
-        """Return how far a row, shape (F,), lies from the training cloud; six digits."""
-        if not self._names:
-            return 0.0
-        w = self._rows @ x[self._columns] - self._shift
-        return float(f"{sqrt(w @ w):.{DIGITS}g}")
+        self.rows = whitening / self._scale / sqrt(k or 1)
+        """Lower triangle, shape (k, k): times the columns of a row, minus `shift`, it is a vector
+        whose length is the distance."""
+        self.shift = self.rows @ self._centre
 
     def told(self, x: NDArray[np.float32]) -> str:
         """Say what stands out in a row: by itself, or given all the other numbers."""
-        seen = x[self._columns].astype(np.float64)
+        seen = x[self.columns].astype(np.float64)
         alone = (seen - self._centre) / self._scale
         precision = self._whitening.T @ self._whitening
         beside = precision @ alone / np.sqrt(precision.diagonal())
@@ -120,6 +117,41 @@ class Cloud:
                 told = f"{abs(beside[place]):.1f} deviations from what the others lead to expect"
                 parts.append(f"{number} is {told}")
         return ", ".join(parts) or "no number by itself, but all of them together"
+
+
+class Clouds:
+    """Several clouds that are asked at once, each about its own stretch of one row.
+
+    Parameters
+    ----------
+    clouds
+        Each with the column at which its stretch starts.
+    """
+
+    def __init__(self, clouds: Sequence[tuple[Cloud, int]]) -> None:
+        weights, columns, widths, shifts = [], [], [], []
+        for cloud, start in clouds:
+            row, column = np.tril_indices(len(cloud.columns))
+            # Before its own a line of nothing, which stands for one that has no column at all.
+            weights.append(np.append(0.0, cloud.rows[row, column]))
+            columns.append(start + np.append(0, cloud.columns[column]))
+            widths.append(np.append(1, np.arange(1, len(cloud.columns) + 1)))
+            shifts.append(np.append(0.0, cloud.shift))
+        self._weights, self._columns = np.concatenate(weights), np.concatenate(columns)
+        self._shift = np.concatenate(shifts)
+        self._lines = _starts(np.concatenate(widths))
+        self._clouds = _starts(np.array([len(shift) for shift in shifts]))
+
+    def distances(self, x: NDArray[np.float32]) -> list[float]:
+        """Return how far each stretch of a row, all finite, lies from its cloud; six digits."""
+        w = np.add.reduceat(self._weights * x.take(self._columns), self._lines) - self._shift
+        return list(map(_rounded, np.sqrt(np.add.reduceat(w * w, self._clouds)).tolist()))
+
+
+def _starts(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each of some stretches begins that follow one another."""
+    starts: NDArray[np.int64] = np.cumsum(sizes) - sizes
+    return starts
 
 
 def learn(x: NDArray[np.float32], bars: pd.Index) -> Novelty:

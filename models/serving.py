@@ -1,14 +1,13 @@
 """The champions, in memory, and how they are kept current."""
 
 from collections.abc import Callable
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Protocol
 
 from domain.decision import Context, Prediction
 from domain.errors import DataError, IntegrityError, ModelError
 from domain.version import Version
 from models.base import FROM_MODELS, Artifact, of_market
+from models.batch import Batch
 from models.onnx import Served
 
 
@@ -62,6 +61,7 @@ class Champions:
         self._epoch: int | None = None
         self._ready: dict[str, Served] = {}
         self._asked: frozenset[str] = frozenset()
+        self._together: dict[tuple[str, ...], tuple[Batch, ...]] = {}
 
     def versions(self) -> dict[str, str]:
         """Return model to version of the champions that answer now."""
@@ -73,13 +73,9 @@ class Champions:
         Of models that one of these hears, too.
         """
         self._refresh(models)
-        used = self._used(models)
-        heard = tuple(FROM_MODELS[feature] for feature in used & FROM_MODELS.keys())
-        return frozenset(of_market(used | self._used(heard)))
-
-    def _used(self, models: tuple[str, ...]) -> frozenset[str]:
-        ready = (self._ready[name] for name in models if name in self._ready)
-        return frozenset(f for served in ready for f in served.artifact.features)
+        batches = self._batches(models)
+        served = (one for batch in batches for one in batch.served)
+        return frozenset(of_market(f for one in served for f in one.artifact.features))
 
     def answer(self, context: Context) -> tuple[Prediction, ...]:
         """Return one prediction for each model of the bot, in its order.
@@ -91,49 +87,44 @@ class Champions:
         asked = context.bot.models
         self._refresh(asked)
         known = context.features | context.bot.facts()
-        distance = context.bot.distance
         said: dict[str, Prediction] = {}
-        for feature in sorted(self._used(asked) & FROM_MODELS.keys()):
-            heard = self._ask(FROM_MODELS[feature], known, distance)
-            said[heard.model] = heard
-            if heard.probability is not None:
-                known[feature] = heard.probability
-        return tuple(said.get(name) or self._ask(name, known, distance) for name in asked)
+        for batch in self._batches(asked):
+            for served, answer in zip(batch.served, batch.answer(known), strict=True):
+                name, p = served.artifact.model, answer.probability
+                about = {} if p is None else served.about(context.bot.distance)
+                said[name] = Prediction(
+                    model=name,
+                    version=served.version,
+                    target=served.artifact.target,
+                    probability=p,
+                    low=answer.low,
+                    high=answer.high,
+                    reason=answer.reason,
+                    facts=about | (answer.told or {}),
+                    why=answer.why,
+                )
+            for feature, name in FROM_MODELS.items():
+                if name in said and (p := said[name].probability) is not None:
+                    known[feature] = p
+        return tuple(said.get(name) or self._nobody(name) for name in asked)
 
-    def _ask(self, name: str, known: dict[str, float], distance: float | None) -> Prediction:
-        served = self._ready.get(name)
-        if served is None:
-            why = self.refused.get(name) or self._nobody(name)
-            return Prediction(
-                model=name, version="none", target="none", probability=None, reason=why
-            )
-        artifact = served.artifact
-        said: dict[str, Any] = {
-            "model": name,
-            "version": served.version,
-            "target": artifact.target,
-        }
-        missing = [feature for feature in artifact.features if feature not in known]
-        if missing:
-            why = f"unknown: {', '.join(missing)}"
-            return Prediction(**said, probability=None, reason=why)
-        row = np.array([known[feature] for feature in artifact.features], np.float32)
-        try:
-            answer = served.answer(row)
-        except (ModelError, DataError) as error:
-            return Prediction(**said, probability=None, reason=str(error))
-        if answer.probability is None:
-            return Prediction(**said, probability=None, reason=answer.reason, facts=answer.told)
-        return Prediction(
-            **said,
-            probability=answer.probability,
-            low=answer.low,
-            high=answer.high,
-            facts=served.about(distance) | answer.told,
-            why=answer.why,
-        )
+    def _batches(self, asked: tuple[str, ...]) -> tuple[Batch, ...]:
+        """Return who of these can answer, those that others of them hear in a batch before."""
+        together, ready = self._together, self._ready  # in this order, see `_refresh`
+        if asked not in together:
+            there = [ready[name] for name in asked if name in ready]
+            used = {feature for one in there for feature in one.artifact.features}
+            heard = [name for feature, name in FROM_MODELS.items() if feature in used]
+            first = [ready[name] for name in heard if name in ready]
+            rest = [one for one in there if one not in first]
+            together[asked] = tuple(Batch(some) for some in (first, rest) if some)
+        return together[asked]
 
-    def _nobody(self, name: str) -> str:
+    def _nobody(self, name: str) -> Prediction:
+        why = self.refused.get(name) or self._missing(name)
+        return Prediction(model=name, version="none", target="none", probability=None, reason=why)
+
+    def _missing(self, name: str) -> str:
         # once an epoch: a scan asks twenty times for what needs an extra, at 35 us each
         if name not in self._lacking:
             self._lacking[name] = self._unavailable(name)
@@ -157,8 +148,9 @@ class Champions:
                     ready[name] = self._build(version)
                 except (ModelError, IntegrityError, DataError) as error:
                     refused[name] = f"{version.version}: {error}"
-        # Only now, and each in one step: other threads see the old champions or the new ones.
-        self._ready, self.refused, self._lacking = ready, refused, {}
+        # Only now, and each in one step: other threads see the old champions or the new ones. The
+        # batches come last, so that whoever finds the new ones empty fills them with new champions.
+        self._ready, self.refused, self._lacking, self._together = ready, refused, {}, {}
         self._epoch, self._asked = epoch, asked
 
     def _build(self, version: Version) -> Served:

@@ -24,7 +24,7 @@ from models.forest import Forest
 from models.lgbm import Lgbm
 from models.onnx import Served
 from models.serving import Champions
-from tests.models.made import Shelf, context, samples, version
+from tests.models.made import Shelf, asked_alone, context, samples, version
 
 HERE = [
     n for n, line in catalog.CATALOG.items() if not availability.lacking_extra(line.load().extra)
@@ -320,9 +320,10 @@ def test_what_its_features_add_is_what_the_training_library_says(
 def test_an_answer_carries_what_its_features_added(fitted: dict[str, Model], name: str) -> None:
     model = fitted[name]
     served = Served(model.export())
+    ask = asked_alone(served)
     x = split(model)[2][list(served.artifact.features)].to_numpy(np.float32)[:50]
     for row in x:
-        answer = served.answer(row)
+        answer = ask(row)
         if answer.probability is None:
             continue
         why = answer.why
@@ -337,16 +338,17 @@ def test_an_answer_carries_what_its_features_added(fitted: dict[str, Model], nam
             assert why.base == pytest.approx(float(served.predict(background[None])[0]), abs=1e-6)
             assert why.parts.keys() <= {group(name) for name in served.artifact.features}
     first = group(next(iter(served.artifact.features)))
-    assert served.answer(x[0]).why == served.answer(x[0]).why
-    assert any(first in (a.why.parts if a.why else {}) for a in map(served.answer, x))
+    assert ask(x[0]).why == ask(x[0]).why
+    assert any(first in (a.why.parts if a.why else {}) for a in (ask(row) for row in x))
 
 
 @EVERY
 def test_every_probability_lies_in_its_interval(fitted: dict[str, Model], name: str) -> None:
     model = fitted[name]
     served = Served(model.export())
+    ask = asked_alone(served)
     x = split(model)[2][list(served.artifact.features)].to_numpy(np.float32)
-    answers = [served.answer(row) for row in x[:200]]
+    answers = [ask(row) for row in x[:200]]
     known = [a for a in answers if a.probability is not None]
     assert len(known) > 0.95 * len(answers)
     for answer in known:
@@ -388,8 +390,9 @@ def test_of_what_it_did_not_learn_from_hardly_anything_is_unheard_of(
 ) -> None:
     model = fitted[name]
     served = Served(model.export())
+    ask = asked_alone(served)
     x = split(model)[2][list(served.artifact.features)].to_numpy(np.float32)[:800]
-    silent = sum(served.answer(row).probability is None for row in x)
+    silent = sum(ask(row).probability is None for row in x)
     assert silent <= 0.02 * len(x)
 
 

@@ -124,7 +124,7 @@ def test_a_threshold_between_two_float32s_sends_no_row_astray() -> None:
 def test_calibration_is_interpolated_and_not_rounded_to_a_knot() -> None:
     """The converter of isotonic regression took the nearest knot: off by up to 0.039."""
     artifact = fitted("wisdom", *samples(catalog.create("wisdom"), bars=300))
-    steps = artifact.model_copy(update={"knots": ((0.0, 1.0), (0.2, 0.6))})
+    steps = artifact.model_copy(update={"knots": ((0.0, 1.0), (0.2, 0.6)), "low": (), "high": ()})
     rows = np.array([row for row, _ in artifact.golden], np.float32)
     served = Served(steps)
     np.testing.assert_allclose(served.predict(rows), 0.2 + 0.4 * served.raw(rows), atol=1e-12)

@@ -1,10 +1,11 @@
 """Samples with a known edge, and a shelf that champions are served from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from domain import examples
@@ -12,6 +13,8 @@ from domain.decision import Context
 from domain.errors import IntegrityError
 from domain.version import Stage, Version
 from models.base import FROM_TRADE, Artifact, Model
+from models.batch import Batch
+from models.onnx import Answer, Served
 
 START = "2014-01-03"
 
@@ -60,6 +63,17 @@ def context(artifact: Artifact, row: Sequence[float]) -> Context:
     known = dict(zip(artifact.features, row, strict=True))
     bot = examples.bot(models=(artifact.model,), distance=known.pop("strike_distance", None))
     return examples.context(bot=bot, features=known)
+
+
+def asked_alone(served: Served) -> Callable[[NDArray[np.float32]], Answer]:
+    """Return what an artifact says about a row, shape (F,), when nobody else is asked."""
+    batch, features = Batch([served]), served.artifact.features
+
+    def ask(row: NDArray[np.float32]) -> Answer:
+        [answer] = batch.answer(dict(zip(features, row.tolist(), strict=True)))
+        return answer
+
+    return ask
 
 
 def graph(outputs: int = 1, scale: float = 0.1, kind: int = TensorProto.FLOAT) -> bytes:

@@ -1,16 +1,35 @@
 """A calibrated probability says no more than the evidence does."""
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy.special import expit, logit, ndtr
 from scipy.stats import beta, binomtest
 
 from domain.errors import InsufficientData, ModelError
 from domain.values import FloatArray
-from models.calibration import LEAST, LEVEL, STEEP, TRUST, Curve, cut, fit, inflation
+from models.calibration import LEAST, LEVEL, STEEP, TRUST, Curve, Lines, cut, fit, inflation
+
+
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=12, unique=True),
+    st.integers(0, 2**32 - 1),
+    st.lists(st.floats(-0.5, 1.5), max_size=20),
+)
+def test_lines_are_to_the_last_bit_what_numpy_says(
+    x: list[float], seed: int, at: list[float]
+) -> None:
+    x = sorted(x)
+    assume(all(right - left > 1e-9 for left, right in pairwise(x)))
+    columns = np.random.default_rng(seed).random((3, len(x)))
+    lines = Lines(x, *columns.tolist())
+    for one in (*at, *x):
+        assert lines(one) == tuple(float(np.interp(one, x, column)) for column in columns)
+    assert Lines(x, columns[0].tolist())(x[-1]) == (columns[0, -1],)
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(LEAST, 900), st.floats(0.01, 0.99), st.booleans())

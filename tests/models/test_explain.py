@@ -15,7 +15,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from domain.errors import ModelError
 from domain.values import FloatArray
 from models import explain, forest
-from models.explain import Occlusion, Shapley, group
+from models.explain import Forests, Occlusion, Shapley, group
 from models.forest import Forest, Tree
 from models.prophet import one_thread
 
@@ -36,12 +36,13 @@ def packed(trees: Forest) -> Shapley:
 
 
 def assert_told(told: FloatArray, trees: Forest, x: Float32s) -> None:
-    """Check what is said of many rows, of one, and by an artifact, against columns and base."""
+    """Check what is said of many rows, and of one whose numbers are known."""
     said = packed(trees)
     np.testing.assert_allclose(said.every(x), told[:, :-1], rtol=0, atol=1e-5)
     np.testing.assert_allclose(said.base, told[:, -1], rtol=0, atol=1e-5)
-    some = x[:40]
-    alone = np.array([said.one(row) for row in some])
+    some = np.nan_to_num(x[:40])
+    forests = Forests([(said, 0)])
+    alone = np.array([forests.parts(row)[0] for row in some])
     np.testing.assert_allclose(alone, said.every(some), rtol=0, atol=1e-6)
 
 
@@ -130,7 +131,9 @@ def test_it_is_the_sum_over_all_sets_of_features(seed: int, splits: int) -> None
     x[rng.random(width) < 0.2] = np.nan
     said = Shapley(Forest(width, 0.25, strict=True, trees=(tree,)))
     np.testing.assert_allclose(said.every(x[None])[0], shapley(tree, x, width), atol=1e-12)
-    np.testing.assert_allclose(said.one(x), shapley(tree, x, width), atol=5.1e-7)
+    known = np.nan_to_num(x)
+    [parts] = Forests([(said, 0)]).parts(known)
+    np.testing.assert_allclose(parts, shapley(tree, known, width), atol=5.1e-7)
     assert said.base == pytest.approx(0.25 + value(tree, x, ()), abs=1e-6)
 
 
@@ -143,7 +146,7 @@ def test_a_forest_that_parts_at_or_below_is_read_as_its_graph_reads_it() -> None
 def test_trees_that_learned_nothing_add_nothing() -> None:
     booster = lgb.train(QUIET | {"min_data_in_leaf": ROWS}, lgb.Dataset(X, Y), 3)
     said = packed(forest.from_lightgbm(booster))
-    assert said.one(X[0]).tolist() == [0.0] * WIDTH
+    assert Forests([(said, 0)]).parts(X[0]) == [[0.0] * WIDTH]
     assert said.base == pytest.approx(np.log(Y.mean() / (1 - Y.mean())), abs=1e-6)
 
 
@@ -166,39 +169,48 @@ def test_a_packed_forest_is_read_back_or_refused() -> None:
             Forest.unpack(bytes(broken))
 
 
+def test_forests_side_by_side_say_what_each_says_alone() -> None:
+    """A big one, too, whose table would not fit, and what is no forest."""
+    boosters = [
+        xgb.train({"max_depth": depth, "objective": "binary:logistic"}, xgb.DMatrix(X, Y), trees)
+        for depth, trees in ((2, 5), (9, 3), (3, 8))
+    ]
+    small, big, middle = (packed(forest.from_xgboost(booster)) for booster in boosters)
+    assert big.table is None
+    together = Forests([(None, 0), (small, 2), (big, 2 + WIDTH), (middle, 1)])
+    row = np.concatenate([X[3, :2], X[1], X[2]])
+    none, *told = together.parts(row)
+    assert none == []
+    for one, start, parts in zip((small, big, middle), (2, 2 + WIDTH, 1), told, strict=True):
+        inputs = row[start : start + WIDTH]
+        assert [parts] == Forests([(one, 0)]).parts(inputs)
+        np.testing.assert_allclose(parts, one.every(inputs[None])[0], rtol=0, atol=1e-6)
+
+
 def test_what_is_taken_away_is_missed() -> None:
-    def ask(x: Float32s) -> FloatArray:
-        return np.asarray(0.5 + 0.1 * x[:, 0] - 0.02 * x[:, 1] * x[:, 2], np.float64)
-
-    told = Occlusion(("a", "b", "c"), (1.0, 2.0, 3.0), ask)
-    assert told.base == 0.48
+    told = Occlusion(("a", "b", "c"), (1.0, 2.0, 3.0))
     assert told.names == ("a", "b", "c")
-    assert told.one(np.array([2, 4, 3], np.float32)).tolist() == [0.1, -0.12, 0.0]
+    asked = told.questions(np.array([2, 4, 5], np.float32))
+    assert asked.tolist() == [[1, 4, 5], [2, 2, 5], [2, 4, 3], [2, 4, 5]]
+    assert told.parts([0.5, 0.7, 0.6, 0.6]) == [0.1, -0.1, 0.0]
 
 
-def test_lags_of_a_family_go_together_and_in_one_question() -> None:
+def test_lags_of_a_family_go_together() -> None:
     names = (*(f"return_lag_{n}" for n in range(64)), "vix")
-    asked: list[int] = []
-
-    def ask(x: Float32s) -> FloatArray:
-        asked.append(len(x))
-        return x.mean(axis=1).astype(np.float64)
-
-    told = Occlusion(names, (0.0,) * 65, ask)
+    told = Occlusion(names, (0.0,) * 65)
     assert told.names == ("return_lag_0_5", "return_lag_6_21", "return_lag_22_on", "vix")
-    found = told.one(np.ones(65, np.float32))
-    np.testing.assert_allclose(found, np.array([6, 16, 42, 1]) / 65, atol=1e-6)
-    assert asked == [1, 5]
+    asked = told.questions(np.ones(65, np.float32))
+    assert (65 - asked.sum(axis=1)).tolist() == [6, 16, 42, 1, 0]
     assert {group(name) for name in names} == set(told.names)
 
 
 def test_up_to_twenty_features_are_told_and_of_more_the_largest_and_the_rest() -> None:
-    parts = np.array([0.5, -0.25, 0.0])
+    parts = (0.5, -0.25, 0.0)
     assert explain.tell("shap", 1.0, ("a", "b", "c"), parts).parts == {"a": 0.5, "b": -0.25}
-    many = np.arange(1, 22) / 100 * (-1) ** np.arange(21)
+    many = [(-1) ** n * (n + 1) / 100 for n in range(21)]
     told = explain.tell("shap", 1.0, tuple(f"f{n}" for n in range(21)), many)
     assert list(told.parts) == [f"f{n}" for n in range(20, 8, -1)]
     assert told.rest == pytest.approx(sum(many[:9]))
-    assert sum(told.parts.values()) + told.rest == pytest.approx(many.sum())
+    assert sum(told.parts.values()) + told.rest == pytest.approx(sum(many))
     few = explain.tell("shap", 1.0, tuple(f"f{n}" for n in range(20)), many[:20])
     assert (len(few.parts), few.rest) == (20, 0.0)

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from pydantic import ValidationError
 
 from models import novelty
-from models.novelty import Cloud, Novelty, learn
+from models.novelty import Cloud, Clouds, Novelty, learn
 
 BARS = pd.RangeIndex(1500)
 NAMES = ("vix", "change", "friday", "weekday")
@@ -27,6 +27,11 @@ def cloud() -> Cloud:
     return Cloud(learn(rows(), BARS), NAMES)
 
 
+def distance(cloud: Cloud, one: NDArray[np.float32]) -> float:
+    [far] = Clouds([(cloud, 0)]).distances(one)
+    return far
+
+
 def row(
     vix: float, change: float, friday: float = 0.0, weekday: float = 0.2
 ) -> NDArray[np.float32]:
@@ -39,18 +44,18 @@ def test_a_distance_is_that_of_mahalanobis(cloud: Cloud) -> None:
     for vix, change in ((15.0, 0.0), (21.0, 2.0), (9.0, -2.5), (18.0, -1.0)):
         away = np.array([vix - 15, change])
         expected = np.sqrt(away @ inverse @ away / 2)
-        assert cloud.distance(row(vix, change)) == pytest.approx(expected, rel=0.12, abs=0.1)
+        assert distance(cloud, row(vix, change)) == pytest.approx(expected, rel=0.12, abs=0.1)
 
 
 def test_new_rows_of_the_same_kind_are_hardly_ever_too_far(cloud: Cloud) -> None:
-    far = [cloud.distance(one) for one in rows(seed=8, n=4000)]
+    far = [distance(cloud, one) for one in rows(seed=8, n=4000)]
     assert np.mean(far) == pytest.approx(np.sqrt(np.pi) / 2, abs=0.05), "of a Rayleigh over root 2"
     assert np.mean(np.array(far) > cloud.limit) < 0.004
 
 
 def test_what_stands_out_by_itself_is_named_with_its_number(cloud: Cloud) -> None:
     crash = row(37.3, 7.4)
-    assert cloud.distance(crash) > cloud.limit
+    assert distance(cloud, crash) > cloud.limit
     said = cloud.told(crash)
     assert said.startswith(("vix 37.3 is 7.", "change 7.4 is 7."))
     assert "vix 37.3 is 7." in said
@@ -59,17 +64,26 @@ def test_what_stands_out_by_itself_is_named_with_its_number(cloud: Cloud) -> Non
 
 def test_what_stands_out_beside_the_others_is_named_so(cloud: Cloud) -> None:
     odd = row(21.0, -2.0)
-    assert cloud.distance(odd) > cloud.limit
+    assert distance(cloud, odd) > cloud.limit
     assert "deviations from what the others lead to expect" in cloud.told(odd)
     assert "what it learned" not in cloud.told(odd)
 
 
 def test_flags_and_weekdays_are_no_numbers_that_could_be_far(cloud: Cloud) -> None:
     assert learn(rows(), BARS).columns == (0, 1)
-    assert cloud.distance(row(15, 0, friday=99.0)) == cloud.distance(row(15, 0))
+    assert distance(cloud, row(15, 0, friday=99.0)) == distance(cloud, row(15, 0))
     flags = learn(rows()[:, 2:], BARS)
     assert (flags.columns, flags.limit) == ((), 1.0)
-    assert Cloud(flags, NAMES[2:]).distance(np.array([9, 9], np.float32)) == 0.0
+    assert distance(Cloud(flags, NAMES[2:]), np.array([9, 9], np.float32)) == 0.0
+
+
+def test_clouds_side_by_side_say_what_each_says_alone(cloud: Cloud) -> None:
+    none = Cloud(learn(rows()[:, 2:], BARS), NAMES[2:])
+    side = np.concatenate([[9, 9], row(21.0, -2.0), row(15.0, 0.1)]).astype(np.float32)
+    together = Clouds([(none, 0), (cloud, 2), (none, 2), (cloud, 6)])
+    far, near = distance(cloud, row(21.0, -2.0)), distance(cloud, row(15.0, 0.1))
+    assert far > cloud.limit > near > 0
+    assert together.distances(side) == [0.0, far, 0.0, near]
 
 
 def test_a_level_that_drifts_widens_the_limit() -> None:
@@ -79,7 +93,7 @@ def test_a_level_that_drifts_widens_the_limit() -> None:
     drift[:, 1] = np.random.default_rng(1).normal(size=len(drift))
     known = learn(drift, BARS)
     cloud = Cloud(known, NAMES)
-    own = np.quantile([cloud.distance(one) for one in drift], novelty.SHARE)
+    own = np.quantile([distance(cloud, one) for one in drift], novelty.SHARE)
     assert known.limit > 1.05 * own
 
 
