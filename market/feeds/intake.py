@@ -12,7 +12,7 @@ from domain.errors import ForeignFile, Refused
 from domain.settings import Settings
 from domain.values import Value
 from market import chain as quotes
-from market.feeds import chains, files, manifest
+from market.feeds import chains, files, manifest, rows
 from market.feeds.manifest import Entry, Manifest
 from market.quality import Defect, Quarantined
 
@@ -112,7 +112,7 @@ def take(
             taken[file] = _placed(entry, file, before, tuple(taken.values()))
     if not taken:
         shown = ", ".join(str(path) for path in sources)
-        reasons = files.summary(refused) or files.EXPECTED
+        reasons = files.summary(refused) or rows.EXPECTED
         raise ForeignFile(f"{shown}: nothing usable in it. {reasons}")
     after = before.put(*taken.values())
     _agreed(folder, before, after, {entry.name: file for file, entry in taken.items()})
@@ -202,9 +202,9 @@ def whose(file: Path) -> str | None:
     """
     for text in (file.name.split(".")[0], file.parent.name):
         words = re.split(r"[_\- ]+", text.lower())
-        plain = [word for word in words if word not in CHAIN and not files.NOISE.fullmatch(word)]
+        plain = [word for word in words if word not in CHAIN and not rows.NOISE.fullmatch(word)]
         if len(plain) == 1 and CHAIN & set(words):
-            symbol = files.symbol_of(plain[0])
+            symbol = rows.symbol_of(plain[0])
             return quotes.PARENT.get(symbol, symbol)
     return None
 
@@ -258,7 +258,7 @@ def _entry(
     file: Path, name: str, timezone: str | None, collar: float | None, asof: datetime | None
 ) -> Entry:
     """Return what the manifest says of one file; `ForeignFile` when no bar of it can be used."""
-    parts = files.read(file, timezone, collar)
+    parts = rows.read(file, timezone, collar)
     cleaned = [part.clean(asof) for part in parts]
     bad = [entry for _, entries in cleaned for entry in entries if entry.row is not None]
     usable = sum(len(frame) for frame, _ in cleaned)
@@ -294,8 +294,8 @@ def _one_length(folder: Path, merged: Manifest, taken: dict[str, Path]) -> None:
     within = [entry for entry in bars if entry.frequency == "intraday"]
     lengths: dict[int, str] = {}
     for entry in within if len(within) > 1 else ():
-        for part in files.read(taken.get(entry.name, folder / entry.name), entry.timezone):
-            if part.symbol not in files.SERIES:
+        for part in rows.read(taken.get(entry.name, folder / entry.name), entry.timezone):
+            if part.symbol not in rows.SERIES:
                 lengths.setdefault(part.interval, entry.name)
     if len(lengths) > 1:
         shown = " and ".join(f"bars of {n // 60} min ({name})" for n, name in lengths.items())

@@ -10,7 +10,7 @@ import pytest
 
 from domain.errors import ForeignFile, SettingsError
 from market import calendar, quality
-from market.feeds import files
+from market.feeds import rows
 from market.feeds.files import Files
 from market.quality import Defect
 
@@ -263,7 +263,7 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
 def test_a_file_that_unpacks_without_end_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "LIMIT", 1 << 20)
+    monkeypatch.setattr(rows, "LIMIT", 1 << 20)
     with gzip.open(tmp_path / "ACME.csv.gz", "wb") as stream:
         stream.write(b"date,close\n" + b"0" * (2 << 20))
     with pytest.raises(ForeignFile, match="more than 1 MB"):
