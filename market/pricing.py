@@ -6,6 +6,10 @@ skew in standardised log-moneyness. The numbers were fitted on 21 days of real S
 and June-July 2026); on 30 other days a one-day condor comes out 0.16 points from the real mid,
 where a flat VIX misses by 4. A price from here is simulated, and its surface says so.
 
+A chain of the session before does not enter it. Its volatilities at the money, moved along with the
+indices, miss the mid of a one-day condor by 0.48 points where the indices alone miss by 0.38 (15
+sessions of June-July 2026), and that of a five-day one by 0.63 against 0.64 (11 sessions).
+
 Time is counted in sessions, T = horizon / 252. There are no rates: forward = spot.
 """
 
