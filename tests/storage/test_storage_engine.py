@@ -2,11 +2,12 @@
 
 import multiprocessing
 import shutil
+import sqlite3
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from multiprocessing import Queue
 from multiprocessing.synchronize import Barrier
@@ -501,6 +502,20 @@ def test_processes_that_start_at_once_make_one_database(tmp_path: Path) -> None:
         process.join(timeout=60)
     assert [process.exitcode for process in started] == [0] * AT_ONCE
     assert found == {(home.name, tables.HEAD, keys.load(home)): AT_ONCE for home in homes}
+
+
+def test_a_new_file_that_another_process_does_not_let_go_of_is_busy_and_then_opened(
+    tmp_path: Path,
+) -> None:
+    with closing(sqlite3.connect(tmp_path / "omega.db", isolation_level=None)) as other:
+        other.execute("CREATE TABLE theirs (x)")
+        other.execute("BEGIN EXCLUSIVE")
+        with pytest.raises(Transient, match="locked by another process"):
+            engine.open_store(Settings(home=tmp_path), wait=0.1)
+        other.execute("ROLLBACK")
+    store = engine.open_store(Settings(home=tmp_path))
+    assert engine.state(store).current == tables.HEAD
+    store.close()
 
 
 def test_opening_a_database_twice_leaves_the_locks_of_the_first_in_place(tmp_path: Path) -> None:

@@ -52,7 +52,7 @@ def test_a_training_that_kills_its_process_ends_after_three_and_decisions_go_on(
     desk = looking(trading)
     with up(trading) as fleet:
         before, worker = champion(desk, "xgb"), fleet.pid("training")
-        fleet.sabotage("learning.train", "begun", "child", "always")
+        fleet.sabotage("learning.train@xgb", "begun", "child", "always")
         order(fleet, desk, "xgb")
         began, contexts = monotonic(), ask(desk, 50)
         publish(fleet.client(), contexts)
@@ -81,7 +81,7 @@ def test_a_training_that_hangs_is_ended_and_the_next_one_has_its_place(
     settings = trading.model_copy(update={"training_seconds": SOON})
     with up(settings) as fleet:
         before = champion(desk, "lgbm")
-        fleet.sabotage("learning.train", "begun", "hang")
+        fleet.sabotage("learning.train@lgbm", "begun", "hang")
         order(fleet, desk, "lgbm")
         until(lambda: fleet.sabotaged() == 1, 30, "it hangs")
         hung, contexts = monotonic(), ask(desk, 25)

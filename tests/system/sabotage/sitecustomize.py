@@ -2,7 +2,8 @@
 
 A test that wants it puts this folder on the path and writes its wish into the file that SABOTAGE
 names: ``TASK POINT WHAT``. The first process to which it applies takes the file away and obeys;
-with ``always`` behind, all do, and the file stays. ``TASK@ID`` is only a batch with that decision.
+with ``always`` behind, all do, and the file stays. ``TASK@NAME`` is only what is told that name: a
+batch with that decision, a training of that model.
 
 POINT is ``begun``, before the task's function, or ``over``, after it has returned and the next hop
 was sent, and before the worker is told. WHAT is whom SIGKILL ends: ``child``, the process itself,
@@ -20,15 +21,15 @@ from typing import Any
 WISH = os.environ.get("SABOTAGE")
 
 
-def obey(task: str, point: str, args: Any) -> None:
+def obey(task: str, point: str, told: Any) -> None:
     if WISH is None:
         return
     try:
         wanted, at, what, *always = Path(WISH).read_text().split()
     except FileNotFoundError:
         return
-    wanted, _, one = wanted.partition("@")
-    if (task, point) != (wanted, at) or (one and f"'{one}'" not in str(args)):
+    wanted, _, name = wanted.partition("@")
+    if (task, point) != (wanted, at) or (name and f"'{name}'" not in str(told)):
         return
     if not always and not _taken(Path(WISH)):
         return
@@ -60,9 +61,9 @@ if WISH is not None:
     from celery.signals import task_postrun, task_prerun
 
     @task_prerun.connect(weak=False)
-    def begun(sender: Any = None, args: Any = (), **_: Any) -> None:
-        obey(sender.name, "begun", args)
+    def begun(sender: Any = None, args: Any = (), kwargs: Any = None, **_: Any) -> None:
+        obey(sender.name, "begun", (args, kwargs))
 
     @task_postrun.connect(weak=False)
-    def over(sender: Any = None, args: Any = (), **_: Any) -> None:
-        obey(sender.name, "over", args)
+    def over(sender: Any = None, args: Any = (), kwargs: Any = None, **_: Any) -> None:
+        obey(sender.name, "over", (args, kwargs))
