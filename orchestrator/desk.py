@@ -376,16 +376,24 @@ class Desk:
         Parameters
         ----------
         lost
-            Ids of what is known to have died with its process; of all else only time tells.
+            Ids of what is known to have died with its process; of all else only time tells. Of
+            several that died together each has its last chance yet, or is on its way to it:
+            messages come twice, and one that comes late and kills must not spend the chances of
+            those that it brought along.
         """
         now, waiting = self.clock.now(), decisions.unsealed(self.store)
         late = [Draft(context=one.context) for one in waiting if one.context.deadline < now]
         self.seal(late)
         through = self._through()
+        together = len(lost) > 1
         gone = [
             one
             for one in waiting
-            if one.context.deadline >= now and (one.context.id in lost or one.sent_at < through)
+            if one.context.deadline >= now
+            and (
+                one.sent_at < through
+                or (one.context.id in lost and not (together and one.attempts >= ATTEMPTS - 1))
+            )
         ]
         for one in gone:
             if one.attempts >= ATTEMPTS - 1:

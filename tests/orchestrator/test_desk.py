@@ -293,6 +293,24 @@ def test_what_nobody_ever_answers_is_a_dead_letter_after_three_attempts(flat: De
     assert decisions.get(flat.store, second.id).quantity == 1
 
 
+def test_who_dies_in_company_does_not_spend_the_last_chance_of_the_others(flat: Desk) -> None:
+    """A batch that was published twice kills twice, and its decisions wait alone by then."""
+    first, second = flat.ask(BOTS["anchor"], "SPX"), flat.ask(BOTS["fortress"], "SPX")
+    both = [first.id, second.id]
+    for groups in ([[first, second]], [[first], [second]]):
+        assert flat.reap(lost=both) == groups
+        flat.sent([first, second])
+    assert flat.reap(lost=both) == []
+    assert {decisions.status(flat.store, key) for key in both} == {"PENDING"}
+    assert flat.reap(lost=[first.id]) == []
+    assert decisions.get(flat.store, first.id).code is Reason.FAILED
+    assert decisions.status(flat.store, second.id) == "PENDING"
+    turn(flat, LOST + SECOND)
+    passes(flat)
+    assert flat.reap() == []
+    assert decisions.get(flat.store, second.id).code is Reason.FAILED, "by time it was lost too"
+
+
 def test_nothing_is_given_up_without_its_letter(flat: Desk) -> None:
     """The reaper that stops in between would never come back to what is sealed."""
     asked = flat.ask(BOTS["anchor"], "SPX")
