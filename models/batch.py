@@ -40,34 +40,30 @@ class Batch:
         """
         numbers = np.array([known.get(feature, nan) for feature in self._features], np.float32)
         x = numbers.take(self._place)
-        there = np.isfinite(x)
-        whole = bool(there.all())
-        if not whole:
-            x = np.where(there, x, np.float32(0))
+        answers = self._lacking(np.isfinite(x))
+        if answers:
+            x = np.nan_to_num(x, posinf=0.0, neginf=0.0)
         rows = [x[inputs] for inputs in self._inputs]
         # All graphs in a row: between two of them nothing else takes their place in the caches.
-        scores = [_asked(one, row) for one, row in zip(self.served, rows, strict=True)]
-        far, parts = self._clouds.distances(x), self._forests.parts(x)
-        answers = []
+        scores: dict[int, list[float]] = {}
         for n, one in enumerate(self.served):
-            said, its = scores[n], there[self._inputs[n]]
-            if not (whole or its.all()):
-                answers.append(_lacking(one, its))
-            elif isinstance(said, str):
-                answers.append(Answer(reason=said))
-            else:
-                answers.append(one.answer(rows[n], said, far[n], parts[n]))
-        return answers
+            if n not in answers:
+                try:
+                    scores[n] = one.ask(rows[n])
+                except ModelError as error:
+                    answers[n] = Answer(reason=str(error))
+        far, parts = self._clouds.distances(x), self._forests.parts(x)
+        for n, said in scores.items():
+            answers[n] = self.served[n].answer(rows[n], said, far[n], parts[n])
+        return [answers[n] for n in range(len(self.served))]
 
-
-def _asked(one: Served, x: NDArray[np.float32]) -> list[float] | str:
-    """Return its scores, or why there are none."""
-    try:
-        return one.ask(x)
-    except ModelError as error:
-        return str(error)
-
-
-def _lacking(one: Served, there: NDArray[np.bool_]) -> Answer:
-    names = zip(one.artifact.features, there.tolist(), strict=True)
-    return Answer(reason=f"unknown: {', '.join(name for name, known in names if not known)}")
+    def _lacking(self, there: NDArray[np.bool_]) -> dict[int, Answer]:
+        """Return what those say, by their places, of whose inputs not all are there."""
+        if there.all():
+            return {}
+        found = {}
+        for n, (one, inputs) in enumerate(zip(self.served, self._inputs, strict=True)):
+            inside = zip(one.artifact.features, there[inputs].tolist(), strict=True)
+            if names := [name for name, known in inside if not known]:
+                found[n] = Answer(reason=f"unknown: {', '.join(names)}")
+        return found

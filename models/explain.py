@@ -161,6 +161,16 @@ class Shapley:
         return total.reshape(rows, self.width)
 
 
+class _Stretch(NamedTuple):
+    """Where a forest stands among others: in a row of inputs, and in the list of all trees."""
+
+    forest: Shapley
+    inputs: slice
+    trees: slice
+    table: FloatArray | None
+    """By pattern of a tree after tree, and feature."""
+
+
 class Forests:
     """Several forests that are asked at once, each about its own stretch of one row.
 
@@ -171,7 +181,7 @@ class Forests:
     """
 
     def __init__(self, forests: Sequence[tuple[Shapley | None, int]]) -> None:
-        self._found: list[tuple[Shapley, FloatArray | None, slice, slice]] = []
+        self._stretches: list[_Stretch] = []
         self._parts: list[slice] = []
         splits, below = [np.zeros((0, INNER), np.int64)], [np.zeros((0, INNER), np.float32)]
         first = [np.zeros(0, np.int64)]
@@ -191,7 +201,8 @@ class Forests:
                 below.append(np.pad(forest.threshold, spare, constant_values=-np.inf))
                 first.append(np.arange(len(table)) * table.shape[1])
                 table = table.reshape(-1, forest.width)
-            self._found.append((forest, table, lines, slice(start, start + forest.width)))
+            inputs = slice(start, start + forest.width)
+            self._stretches.append(_Stretch(forest, inputs, lines, table))
         self._splits, self._below = np.concatenate(splits), np.concatenate(below)
         self._first = np.concatenate(first)
 
@@ -206,7 +217,7 @@ class Forests:
             forest.every(x[None, inputs])[0]
             if table is None
             else np.add.reduce(table.take(rows[lines], axis=0))
-            for forest, table, lines, inputs in self._found
+            for forest, inputs, lines, table in self._stretches
         ]
         told: list[float] = np.concatenate([(), *parts]).round(DIGITS).tolist()
         return [told[part] for part in self._parts]

@@ -235,15 +235,12 @@ class Served:
         ModelError
             The graph's answer is not a probability.
         """
-        self._refuse_unknown(x)
-        scored = self._checked(scores(self._session, x).tolist())
-        return np.interp(scored, self._x, self._y)
-
-    def _refuse_unknown(self, x: NDArray[np.float32]) -> None:
         known = np.isfinite(x)
         if not known.all():
             names = (self.artifact.features[i] for i in np.flatnonzero(~known.all(axis=0)))
             raise FeatureMismatch(f"{self.artifact.model}: unknown {', '.join(names)}")
+        scored = self._checked(scores(self._session, x).tolist())
+        return np.interp(scored, self._x, self._y)
 
     def _checked(self, scores: list[float]) -> list[float]:
         if not all(0.0 <= score <= 1.0 for score in scores):

@@ -376,23 +376,22 @@ class Desk:
         Parameters
         ----------
         lost
-            Ids of what is known to have died with its process; of all else only time tells. Of
-            several that died together each has its last chance yet, or is on its way to it:
-            messages come twice, and one that comes late and kills must not spend the chances of
-            those that it brought along.
+            Ids of what is known to have died with its process; of all else only time tells. What
+            died in company although it was sent alone last, died of an older message: messages
+            come twice. That does not count.
         """
         now, waiting = self.clock.now(), decisions.unsealed(self.store)
         late = [Draft(context=one.context) for one in waiting if one.context.deadline < now]
         self.seal(late)
         through = self._through()
-        together = len(lost) > 1
+        alone = len(lost) == 1
         gone = [
             one
             for one in waiting
             if one.context.deadline >= now
             and (
                 one.sent_at < through
-                or (one.context.id in lost and not (together and one.attempts >= ATTEMPTS - 1))
+                or (one.context.id in lost and (alone or one.attempts < ATTEMPTS - 1))
             )
         ]
         for one in gone:

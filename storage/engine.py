@@ -431,7 +431,7 @@ def _write_ahead(connection: Any, until: float) -> None:
     """Turn the write-ahead log on, and wait for others that do so.
 
     SQLite itself does not wait here: two that read a new file and both want to write would wait
-    for each other. One in 35 of four processes at once was told that it is locked.
+    for each other. Of 320 processes, four at a time on a new file, 9 were told that it is locked.
     """
     while True:
         try:
