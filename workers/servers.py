@@ -1,5 +1,7 @@
 """The broker of `omega up`: the one that is named, else the best that is here."""
 
+import errno
+import secrets
 import shutil
 import socket
 from collections.abc import Sequence
@@ -10,6 +12,14 @@ from typing import NamedTuple
 from amqp.exceptions import AMQPError
 from kombu.connection import Connection
 from kombu.exceptions import OperationalError
+
+from domain.errors import Transient
+
+UNLENT = range(10_000, 32_000)
+"""Ports above those of well-known services and below what a kernel lends to who connects: by
+default from 32,768 on by Linux, and from 49,152 on elsewhere (RFC 6335)."""
+
+TRIES = 1000
 
 
 class Broker(NamedTuple):
@@ -55,25 +65,44 @@ def wheel() -> str:
     return str(_binary.get_binary_path())
 
 
+_given: set[int] = set()
+"""The ports that this process was told of. Who was told of one may not listen on it yet."""
+
+
 def free_port() -> int:
-    """Return a port of the loopback that nobody listens on."""
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
+    """Return a port of the loopback that nobody listens on, as `free_ports`."""
+    return free_ports(1)
 
 
 def free_ports(number: int) -> int:
-    """Return the first of so many ports in a row that nobody listens on."""
-    while True:
-        first = free_port()
+    """Return the first of so many ports in a row that nobody listens on, each row told only once.
+
+    A kernel that is asked for a free port may name the same one twice until somebody listens there,
+    and lends every second one out to who connects: a fleet that starts opens some forty
+    connections before its workers say how they are.
+
+    Raises
+    ------
+    Transient
+        None was found in a thousand tries.
+    """
+    for _ in range(TRIES):
+        first = secrets.choice(UNLENT)
+        row = range(first, first + number)
+        if not _given.isdisjoint(row):
+            continue
         with ExitStack() as stack:
             try:
-                for port in range(first, first + number):
-                    one = stack.enter_context(socket.socket())
-                    one.bind(("127.0.0.1", port))
-            except (OSError, OverflowError):
+                for port in row:
+                    stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
+            except OSError as error:
+                if error.errno != errno.EADDRINUSE:
+                    raise
                 continue
-            return first
+        _given.update(row)
+        return first
+    why = f"no {number} ports in a row are free on the loopback, of those from {UNLENT[0]} on"
+    raise Transient(f"{why}: see `ss -ltn` for who listens")
 
 
 def answers(url: str, timeout: float = 1.0) -> bool:

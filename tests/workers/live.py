@@ -68,6 +68,11 @@ class Place:
         finally:
             process.kill()
 
+    def tell(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Print what everybody has said, where that may be why something failed."""
+        for name in self.processes if kind else ():
+            print(name, "said:", self.said(name).read_text()[-4000:], sep="\n")  # noqa: T201
+
     def metrics(self, queue: str) -> dict[str, float]:
         """Return the samples a worker shows; none while it does not answer."""
         address = roles.metrics(int(self.environ["OMEGA_METRICS_PORT"]), queue)
@@ -111,6 +116,7 @@ def place(home: Path) -> Iterator[Place]:
         assert eventually(lambda: servers.answers(settings.broker_url))
         made = Place(home, environ, stack.enter_context(create(settings)))
         stack.callback(lambda: [made.stop(name) for name in list(made.processes)])
+        stack.push(made.tell)
         yield made
 
 

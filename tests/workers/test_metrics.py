@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from domain.decision import Draft
+from domain.errors import Transient
 from domain.settings import Settings, load
 from storage import decisions, engine
 from tests.orchestrator.made import ASKED, BATCHES, premium
@@ -167,4 +169,21 @@ def test_each_worker_of_a_machine_has_a_port_of_its_own() -> None:
     assert settings.metrics_port == 9800
     addresses = [roles.metrics(9800, queue) for queue in ("decision", "training", "upkeep")]
     assert addresses == [f"http://127.0.0.1:{port}/metrics" for port in (9800, 9801, 9802)]
-    assert 1024 < servers.free_ports(3) < 65_534
+
+
+def test_no_port_is_told_twice_nor_one_that_a_kernel_lends() -> None:
+    """A kernel names a port again until somebody listens there: a broker and a worker once met."""
+    rows = [range(first, first + 3) for first in (servers.free_ports(3) for _ in range(400))]
+    told = {port for row in rows for port in row} | {servers.free_port() for _ in range(400)}
+    assert len(told) == 1600
+    assert told <= set(range(10_000, 32_768))
+
+
+def test_a_row_of_ports_is_free_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = servers.free_ports(3)
+    monkeypatch.setattr(servers, "_given", set())
+    monkeypatch.setattr(servers, "UNLENT", [first, first + 1])
+    with socket.create_server(("127.0.0.1", first + 2)):
+        assert servers.free_ports(2) == first, "the other row ends at one that is taken"
+        with pytest.raises(Transient, match="no 2 ports in a row"):
+            servers.free_ports(2)
