@@ -30,7 +30,7 @@ from domain.decision import Context, Draft
 from domain.settings import Settings
 from market.playback import Anchor, stops
 from orchestrator import canvas, playback
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
 from storage import decisions, state
 from workers import roles, servers
 from workers.app import create
@@ -152,7 +152,7 @@ class Asking:
 
     def __init__(self, desk: Desk) -> None:
         self._desk, self._numbers = desk, count(2)
-        view = View.read(desk, desk.clock.now())
+        view = desk.view(desk.clock.now())
         self._view = replace(view, positions=(), exposures=())
 
     def __call__(self, n: int) -> list[Context]:

@@ -37,9 +37,9 @@ from domain.clock import WallClock
 from domain.decision import Context, Draft, Effect, Reason, Verdict
 from domain.settings import Settings, load
 from orchestrator import canvas, pipeline
-from orchestrator import desk as desks
 from orchestrator.canvas import BATCH
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
+from risk.admission import admit
 from storage import decisions, engine, exposure, tables
 from storage.engine import Store
 from trading.bots.catalog import BOTS
@@ -86,7 +86,7 @@ class Crowd:
         self.bots = [_copy(*pairs[i % len(pairs)], i) for i in range(bots)]
         desk.bots = {bot.name: bot for bot in self.bots}
         self._hold()
-        self.view = View.read(desk, desk.clock.now())
+        self.view = desk.view(desk.clock.now())
         self._at = 0
 
     def _hold(self) -> None:
@@ -94,7 +94,7 @@ class Crowd:
         store, now = self.desk.store, self.desk.clock.now()
         held, names = exposure.held(store), {bot.name for bot in self.bots}
         kept = {one.bot for one in held if one.risk == 1.0} & names
-        view = View.read(self.desk, now)
+        view = self.desk.view(now)
         bare = [bot for bot in self.bots if bot.name not in kept]
         first = [c for bot in bare for c in self.desk.gather(bot, bot.symbols, view)]
         decisions.pend(store, first, WallClock().now())
@@ -107,7 +107,7 @@ class Crowd:
 
     def scan(self) -> list[Context]:
         """Do what a scan does: read the books, and gather a context for every bot."""
-        view, number = View.read(self.desk, self.desk.clock.now()), next(self._numbers)
+        view, number = self.desk.view(self.desk.clock.now()), next(self._numbers)
         return [c for bot in self.bots for c in self.desk.gather(bot, bot.symbols, view, number)]
 
     def __call__(self, n: int) -> list[Context]:
@@ -127,7 +127,7 @@ def sealed_untraded(desk: Desk, contexts: Sequence[Context]) -> None:
     """Seal what was only asked to be measured."""
     drafts = [Draft(context=context).add(UNTRADED) for context in contexts]
     for i in range(0, len(drafts), BATCH):
-        decisions.seal(desk.store, drafts[i : i + BATCH], desks.admit, desk.clock.now())
+        decisions.seal(desk.store, drafts[i : i + BATCH], admit, desk.clock.now())
 
 
 def _copy(bot: Bot, symbol: str, number: int) -> Bot:

@@ -14,8 +14,9 @@ from domain.market import Bar
 from domain.trade import Fill, Intent, Order, Position, Trade
 from domain.values import Value
 from market import calendar, pricing
-from orchestrator.desk import SLA, Desk, View, accounts, punctuality, read_accounts
+from orchestrator.desk import Desk
 from orchestrator.pulse import Pulse, alive
+from orchestrator.view import SLA, accounts, punctuality, read_accounts
 from risk import capital, guardrails, killswitch, sla
 from risk.capital import Capital
 from risk.sla import Sla
@@ -296,7 +297,7 @@ def sweep(desk: Desk) -> int:
     """
     now = desk.clock.now()
     revisions = read_accounts(desk.store, desk.bots)[1]  # before the view: what is newer is noticed
-    view, until, forgiven = View.read(desk, now), calendar.roll(now), []
+    view, until, forgiven = desk.view(now), calendar.roll(now), []
     limits, new = desk.settings.limits, set()
     for bot in desk.bots.values():
         ordered = {symbol for name, symbol in view.orders if name == bot.name}

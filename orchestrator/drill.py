@@ -18,8 +18,9 @@ from domain.decision import Context, Draft, Effect, OmegaDecision, Proposal, Rea
 from domain.errors import Refused
 from domain.values import Action, Value
 from orchestrator import pipeline
-from orchestrator.desk import Desk, admit
+from orchestrator.desk import Desk
 from risk import killswitch
+from risk.admission import admit
 from storage import audit, exposure, orders, state, switches
 from storage.engine import Store
 from trading.bots.canary import CANARY

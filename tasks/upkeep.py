@@ -8,7 +8,7 @@ from functools import partial
 from celery import Task, shared_task
 from celery.canvas import signature
 
-from orchestrator import canvas
+from orchestrator import canvas, reaper
 from orchestrator.build import build
 from orchestrator.desk import JOBS, desk
 from orchestrator.pulse import Pulse, keep
@@ -26,10 +26,10 @@ def reap(self: Task, lost: Sequence[str] = ()) -> int:
 
     Decisions that are late are sealed as HOLD, EXPIRED.
     """
-    groups, jobs = desk().reap(lost), desk().abandoned()
+    groups, jobs = reaper.reap(desk(), lost), reaper.abandoned(desk())
     for contexts in groups:
         if published(partial(canvas.publish, contexts, in_one=self.app.conf.omega_fused)):
-            desk().sent(contexts)
+            reaper.sent(desk(), contexts)
     for job in jobs:
         if job.stands is Stands.WAITING:
             published(signature(JOBS[job.kind], kwargs=job.kwargs).apply_async)

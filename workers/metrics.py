@@ -35,6 +35,7 @@ from domain.settings import Settings, load
 from orchestrator import desk as desks
 from orchestrator import drill
 from orchestrator.pulse import newest
+from orchestrator.view import punctuality
 from storage import dead, decisions, engine
 from storage.engine import Store
 from workers import roles
@@ -294,7 +295,7 @@ class Seen:
                 kept = {name: newest(store, name) for name in QUEUES}
                 pending, _ = decisions.waiting(store)
                 letters, sealed = dead.count(store), self._tally.read(store)
-                slow = desks.punctuality(store).degraded
+                slow = punctuality(store).degraded
                 drilled = drill.last(store)
         finally:
             store.close()

@@ -151,7 +151,7 @@ def status(ctx: typer.Context, json: Json = False, watch: Watch = False) -> None
 
 def _standing(ctx: typer.Context) -> dict[str, Any]:
     from orchestrator import drill
-    from orchestrator.desk import punctuality
+    from orchestrator.view import punctuality
     from storage import audit, registry, switches
     from workers import watch
 

@@ -71,11 +71,10 @@ def _symbol(bot: "Bot", symbol: str | None) -> str:
 
 def _only_think(desk: "Desk", bot: "Bot", symbol: str) -> "OmegaDecision":
     from orchestrator import pipeline
-    from orchestrator.desk import View
 
     if symbol not in bot.symbols:
         raise Refused(f"{bot.name} does not trade {symbol}; it trades {', '.join(bot.symbols)}")
-    [context] = desk.gather(bot, [symbol], View.read(desk, desk.clock.now()))
+    [context] = desk.gather(bot, [symbol], desk.view(desk.clock.now()))
     return pipeline.decide(context, desk.answers())
 
 

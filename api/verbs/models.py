@@ -45,7 +45,7 @@ def listing(
     """
     from learning.standing import standings
     from models.catalog import CATALOG
-    from orchestrator.desk import counted
+    from orchestrator.view import counted
 
     if model is not None:
         _versions(ctx, model, json)

@@ -9,7 +9,7 @@ from api import opening
 from beat_schedule import SCHEDULE
 from domain.settings import Settings
 from orchestrator import books
-from orchestrator.desk import accounts
+from orchestrator.view import accounts
 from storage import state
 from trading.accounting import Account
 from trading.bots.catalog import BOTS

@@ -13,7 +13,8 @@ from domain.book import KillCode, Limits, Scope
 from domain.decision import Reason
 from domain.settings import Settings
 from orchestrator import books, pipeline
-from orchestrator.desk import Desk, accounts
+from orchestrator.desk import Desk
+from orchestrator.view import accounts
 from risk import killswitch
 from storage import decisions, engine, exposure, orders, state, switches, tables, trades
 from storage.engine import reading

@@ -1,15 +1,12 @@
 """A desk of its own for every test: a real store, the packaged feed, nobody trained."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from orchestrator.desk import Desk
-from tests.orchestrator.made import desk_at
-
-CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
+from tests.orchestrator.made import CLOSE, desk_at
 
 
 @pytest.fixture

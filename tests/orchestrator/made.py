@@ -1,8 +1,9 @@
 """Contexts, drafts and desks that the tests of the middle are made with."""
 
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +26,9 @@ from market.feeds.base import Feed, History
 from market.feeds.packaged import Packaged
 from market.panel import Panel
 from orchestrator.desk import Desk
+from orchestrator.layers.sizing import sizing
 from orchestrator.pulse import Pulse, keep
-from storage import decisions
+from storage import decisions, exposure, outbox, record
 from trading.bots.catalog import BOTS
 from trading.strategies import catalog as strategies
 from workers.lifecycle import bound, open_desk
@@ -38,6 +40,11 @@ BATCHES = 2
 CAPITAL = sum(bot.capital for bot in BOTS.values())
 """Of the whole desk."""
 MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
+"""Of a Monday; the packaged days before it are known."""
+SECOND = timedelta(seconds=1)
+MEMBERS = {"xgb": 0.6, "lgbm": 0.58}
+"""What two members of the ensemble may say of the index rising."""
 STRONG = {
     "close_range_14": 0.01,
     "sma_ratio_5": 0.005,
@@ -84,6 +91,29 @@ def wanting(context: Context, quantity: int = 1, proposal: Proposal | None = Non
             quantity=quantity,
         )
     )
+
+
+def chosen(context: Context, *predictions: Prediction, action: Action = Action.SELL) -> Draft:
+    """Return a draft that inference let through in full."""
+    said = Verdict(layer="inference", action=action, probability=0.9)
+    return Draft(context=context, predictions=predictions).add(said)
+
+
+def sized(draft: Draft, **facts: float) -> Draft:
+    """Return what sizing makes of a draft that one model has answered, with these facts."""
+    answer = examples.prediction(**{"gain": 0.3, "loss": 0.5} | facts)
+    return sizing(draft.model_copy(update={"predictions": (answer,)}))
+
+
+def proposed(context: Context, p: float = 0.9, **fields: Any) -> Draft:
+    """Return a draft that the advisor has put a proposal into, at this probability."""
+    verdict = Verdict(
+        layer="advisor",
+        action=Action.SELL,
+        probability=p,
+        proposal=examples.proposal(**fields),
+    )
+    return Draft(context=context).add(verdict)
 
 
 def codes(draft: Draft) -> list[tuple[str, Effect, Reason]]:
@@ -146,3 +176,26 @@ def ordered(desk: Desk, bot: str, symbol: str, quantity: int = 1) -> OmegaDecisi
     """Scan, let one symbol through every layer, and return what was sealed."""
     [decision] = desk.seal([wanting(due(desk, bot, symbol), quantity)])
     return decision
+
+
+def turn(desk: Desk, by: timedelta) -> None:
+    """Let so much time go by."""
+    desk.clock.turn(desk.clock.now() + by)
+
+
+def spoil(desk: Desk, statement: str) -> None:
+    """Change the database behind everybody's back."""
+    assert desk.store.file is not None
+    with sqlite3.connect(desk.store.file) as raw:
+        raw.execute("PRAGMA ignore_check_constraints=ON")
+        raw.execute(statement)
+    raw.close()
+
+
+def nothing_happened(desk: Desk) -> bool:
+    """Return whether nothing was ordered, reserved or put into the outbox."""
+    return (
+        record.opening_orders(desk.store) == {}
+        and exposure.held(desk.store) == ()
+        and outbox.pending(desk.store) == []
+    )

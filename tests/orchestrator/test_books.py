@@ -18,8 +18,9 @@ from market import calendar, pricing
 from market.panel import Panel
 from orchestrator import books, pipeline
 from orchestrator.build import build
-from orchestrator.desk import Desk, View, accounts
+from orchestrator.desk import Desk
 from orchestrator.pulse import ALIVE
+from orchestrator.view import accounts
 from risk import killswitch
 from risk.capital import Capital
 from storage import audit, exposure, orders, outbox, state, switches, trades
@@ -143,7 +144,7 @@ def test_an_order_is_filled_once(flat: Desk) -> None:
     turn(flat, OPEN + MINUTE)
     assert books.execute(flat) == 0
     assert everything(flat) == once
-    assert View.read(flat, OPEN).book(flat.bot("fortress"), "SPX").trades_today == 1
+    assert flat.view(OPEN).book(flat.bot("fortress"), "SPX").trades_today == 1
 
 
 def test_an_entry_of_today_is_counted_whoever_wrote_the_account_last(flat: Desk) -> None:
@@ -158,7 +159,7 @@ def test_an_entry_of_today_is_counted_whoever_wrote_the_account_last(flat: Desk)
     turn(flat, tomorrow)
     assert books.execute(flat) == 1
     state.put_many(flat.store, {key: kept.body for key, kept in early.items()})
-    book = View.read(flat, tomorrow).book(flat.bot("fortress"), "SPX")
+    book = flat.view(tomorrow).book(flat.bot("fortress"), "SPX")
     assert (book.trades_today, book.open_positions) == (1, 2), "yesterday's is open, not of today"
 
 
@@ -169,9 +170,9 @@ def test_an_order_counts_once_of_today_while_it_waits_and_when_it_is_filled(flat
     for moment in (CLOSE, NEXT):
         turn(flat, moment)
         books.execute(flat)
-        counts.append(View.read(flat, moment).book(bot, "XOM").trades_today)
+        counts.append(flat.view(moment).book(bot, "XOM").trades_today)
     flat.seal([wanting(flat.ask(bot, "XOM"))])
-    counts.append(View.read(flat, NEXT).book(bot, "XOM").trades_today)
+    counts.append(flat.view(NEXT).book(bot, "XOM").trades_today)
     assert counts == [2, 2, 3]
 
 

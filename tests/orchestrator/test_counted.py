@@ -21,7 +21,7 @@ from market import calendar
 from models import belief
 from models.belief import Belief, Count
 from orchestrator import books
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
 from orchestrator.layers.inference import inference
 from orchestrator.layers.sizing import payoff
 from orchestrator.pipeline import decide
@@ -92,7 +92,7 @@ def looked(**fields: Any) -> Context:
 
 def test_within_a_session_the_bar_has_features_of_its_own(desk: Desk) -> None:
     turn(desk, at(150, TODAY))
-    [context] = desk.gather(VALOR, ["SPX"], View.read(desk, desk.clock.now()))
+    [context] = desk.gather(VALOR, ["SPX"], desk.view(desk.clock.now()))
     assert context.unknown == ()
     level = 0.998 * desk.sight(calendar.closes(TUESDAY)).prices["SPX"]
     assert context.price is not None
@@ -104,7 +104,7 @@ def test_within_a_session_the_bar_has_features_of_its_own(desk: Desk) -> None:
 def test_at_the_close_they_are_of_its_last_bar(desk: Desk) -> None:
     close = calendar.closes(TODAY)
     turn(desk, close)
-    [context] = desk.gather(VALOR, ["SPX"], View.read(desk, close))
+    [context] = desk.gather(VALOR, ["SPX"], desk.view(close))
     assert context.bar == close
     assert "bar_flip_pct" in context.features
 
@@ -139,7 +139,7 @@ def test_setups_are_counted_traded_or_not_and_only_when_they_have_ended(desk: De
         assert row.decided >= before.closed, "two that overlap are one"
     assert all(row.closed <= calendar.closes(TUESDAY) for row in rows)
     assert {row.regime for row in rows} == {"positive"}
-    known = View.read(desk, calendar.closes(TUESDAY)).counts["valor"]
+    known = desk.view(calendar.closes(TUESDAY)).counts["valor"]
     assert known.regimes["positive"].n == len(rows)
     assert not known.promoted
 
@@ -147,7 +147,7 @@ def test_setups_are_counted_traded_or_not_and_only_when_they_have_ended(desk: De
 def test_once_ten_have_ended_the_count_answers_and_sizes(desk: Desk) -> None:
     through(desk, MONDAY)
     follow(desk, calendar.closes(MONDAY))
-    [known] = View.read(desk, calendar.closes(MONDAY)).counts["valor"].regimes.values()
+    [known] = desk.view(calendar.closes(MONDAY)).counts["valor"].regimes.values()
     decided = [one for one in through(desk, TUESDAY) if one.code is not Reason.NO_SETUP]
     assert decided
     for one in decided:
@@ -170,7 +170,7 @@ def test_what_was_decided_before_a_restart_is_counted_after_it(desk: Desk, tmp_p
 def test_a_desk_without_bars_within_sessions_counts_nothing(tmp_path: Path) -> None:
     with desk_at(tmp_path, calendar.closes(TODAY), packaged()) as daily:
         assert follow(daily, calendar.closes(TODAY)) == 0
-        assert View.read(daily, calendar.closes(TODAY)).counts == {}
+        assert daily.view(calendar.closes(TODAY)).counts == {}
 
 
 # who answers
@@ -244,5 +244,5 @@ def test_a_trade_on_the_wrong_side_from_the_start_speaks_to_the_next_decision(de
     assert trade.why is Exit.REVERSE
     [after] = desk.scan(["valor"])
     assert after.features[flip.REVERSAL] == 1.0
-    later = desk.gather(VALOR, ["SPX"], View.read(desk, desk.clock.now() + 2 * FIVE))
+    later = desk.gather(VALOR, ["SPX"], desk.view(desk.clock.now() + 2 * FIVE))
     assert all(flip.REVERSAL not in context.features for context in later)

@@ -12,7 +12,7 @@ from celery.signals import task_prerun
 from domain.decision import Draft
 from domain.examples import prediction
 from orchestrator import books, canvas, pipeline
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
 from risk.sla import WINDOW
 from storage import audit, decisions
 from tests.orchestrator.made import wanting
@@ -117,7 +117,7 @@ def ran(flat: Desk) -> Iterator[list[str]]:
 def test_it_takes_one_task_instead_of_four(
     flat: Desk, ran: list[str], degraded: bool, in_one: bool, tasks: list[str]
 ) -> None:
-    view = View.read(flat, flat.clock.now())
+    view = flat.view(flat.clock.now())
     [context] = flat.gather(BOTS["fortress"], ["SPX"], replace(view, degraded=degraded))
     decisions.pend(flat.store, [context], flat.wall.now())
     canvas.publish([context], in_one=in_one)

@@ -1,42 +1,42 @@
 """The desk: which decisions are due, what they may look at, and what sealing lets through."""
 
-import sqlite3
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from sqlalchemy.exc import OperationalError
 
-from domain import examples
-from domain.book import Exposure, Limits, Scope, Switches
+from domain.book import Limits, Scope
 from domain.clock import VirtualClock
-from domain.decision import Context, Draft, Effect, OmegaDecision, Reason
-from domain.errors import DataError, Refused
+from domain.decision import Draft, Effect, OmegaDecision, Reason
+from domain.errors import Refused
 from domain.settings import Settings
 from domain.values import Action, Env
 from market.features import compute
 from orchestrator import desk as desks
-from orchestrator import pipeline
-from orchestrator.desk import ATTEMPTS, IN_TIME, LOST, Desk, View, admit, allotted, opened
+from orchestrator import pipeline, reaper
+from orchestrator.desk import IN_TIME, Desk
 from risk import killswitch
-from storage import dead, decisions, exposure, jobs, outbox, record, registry, state, switches
-from storage.jobs import Stands
+from storage import decisions, exposure, outbox, registry, switches
 from tests.orchestrator.made import (
     ASKED,
     CAPITAL,
+    CLOSE,
     DAY,
     MINUTE,
+    SECOND,
     desk_at,
     due,
-    passes,
+    nothing_happened,
+    spoil,
+    turn,
     vetoed,
     wanting,
 )
 from tests.storage.made import unfilled
 from trading.bots.catalog import BOTS
 
-CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
 ID = "fortress-SPX-20160307T2100Z"
 
 
@@ -44,27 +44,10 @@ def kill(desk: Desk, scope: Scope = Scope.ALL, target: str = "*") -> None:
     switches.throw(desk.store, killswitch.human(scope, target, "drill", "me", desk.clock.now()))
 
 
-def spoil(desk: Desk, statement: str) -> None:
-    """Change the database behind everybody's back."""
-    assert desk.store.file is not None
-    with sqlite3.connect(desk.store.file) as raw:
-        raw.execute("PRAGMA ignore_check_constraints=ON")
-        raw.execute(statement)
-    raw.close()
-
-
 UNKNOWN_MODE = (
     "INSERT INTO switches (scope, target, mode, code, reason, who, human, set_at, evidence) "
     "VALUES ('all', '*', 'sideways', 'HUMAN', 'x', 'x', 1, '2016-03-07 21:00:00.000000', '{}')"
 )
-
-
-def nothing_happened(desk: Desk) -> bool:
-    return (
-        record.opening_orders(desk.store) == {}
-        and exposure.held(desk.store) == ()
-        and outbox.pending(desk.store) == []
-    )
 
 
 # scan
@@ -197,154 +180,9 @@ def test_asking_again_and_again_does_not_order_again_and_again(flat: Desk) -> No
     assert len(unfilled(flat.store)) == 3
 
 
-def test_an_order_that_waits_for_its_fill_counts_as_open(flat: Desk) -> None:
-    bot = BOTS["autotrader"].model_copy(update={"max_open": 2})
-    flat.bots["autotrader"] = bot
-    flat.seal([wanting(flat.ask(bot, symbol)) for symbol in ("KO", "JPM")])
-    third = flat.ask(bot, "XOM")
-    assert (third.book.open_positions, third.book.trades_today) == (2, 2)
-    stopped = pipeline.run(third, lambda _: ())
-    assert vetoed(stopped) == ("safety", Reason.MAX_OPEN)
-
-
-# reap
-
-
-def turn(desk: Desk, by: timedelta) -> None:
-    desk.clock.turn(desk.clock.now() + by)
-
-
-SECOND = timedelta(seconds=1)
-
-
-def reaped(desk: Desk) -> list[list[Context]]:
-    """Let the reaper look, and publish what it returns."""
-    groups = desk.reap()
-    for contexts in groups:
-        desk.sent(contexts)
-    return groups
-
-
-def test_the_reaper_leaves_alone_what_may_still_be_on_its_way(flat: Desk) -> None:
-    [due] = flat.scan(["fortress"])
-    turn(flat, LOST)
-    passes(flat)
-    assert reaped(flat) == []
-    turn(flat, SECOND)
-    assert reaped(flat) == [], "only what comes through the queue says that it was lost"
-    passes(flat)
-    assert reaped(flat) == [[due]]
-    passes(flat)
-    assert reaped(flat) == [], "it has just been published again"
-
-
-def test_nothing_is_lost_while_the_queue_is_long(flat: Desk) -> None:
-    """Published again then, everything would wait twice, and that thrice: an avalanche."""
-    [due] = flat.scan(["fortress"])
-    turn(flat, 30 * SECOND)
-    passes(flat, wait=10.0)
-    assert reaped(flat) == [], "it may be in its third hop"
-    turn(flat, 14 * SECOND)
-    passes(flat, wait=10.0)
-    assert reaped(flat) == [[due]], "four hops of 10 s each, and what it takes itself, are over"
-
-
-def test_nothing_is_lost_while_nobody_works(flat: Desk) -> None:
-    [due] = flat.scan(["fortress"])
-    passes(flat)
-    turn(flat, MINUTE)
-    assert reaped(flat) == []
-    passes(flat)
-    assert reaped(flat) == [[due]]
-
-
-def test_what_its_worker_took_along_is_sent_again_at_once(flat: Desk) -> None:
-    first, second = flat.ask(BOTS["anchor"], "SPX"), flat.ask(BOTS["fortress"], "SPX")
-    assert flat.reap(lost=[first.id, "unknown"]) == [[first]]
-    flat.seal([wanting(second)])
-    assert flat.reap(lost=[second.id]) == []
-
-
-def test_a_try_that_the_broker_did_not_take_is_none(flat: Desk) -> None:
-    [due] = flat.scan(["fortress"])
-    for _ in range(2 * ATTEMPTS):
-        turn(flat, LOST + SECOND)
-        passes(flat)
-        assert flat.reap() == [[due]]
-    assert dead.count(flat.store) == 0
-
-
-def test_what_nobody_ever_answers_is_a_dead_letter_after_three_attempts(flat: Desk) -> None:
-    first, second = flat.ask(BOTS["anchor"], "SPX"), flat.ask(BOTS["fortress"], "SPX")
-    for groups in ([[first, second]], [[first], [second]]):
-        turn(flat, LOST + SECOND)
-        passes(flat)
-        assert reaped(flat) == groups, "the last time each goes alone"
-    flat.seal([wanting(second)])
-    assert dead.count(flat.store) == 0
-    turn(flat, LOST + SECOND)
-    passes(flat)
-    assert reaped(flat) == []
-    sealed = decisions.get(flat.store, first.id)
-    assert (sealed.action, sealed.code) == (Action.HOLD, Reason.FAILED)
-    [letter] = dead.letters(flat.store)
-    assert (letter.task, letter.attempts) == ("decision", ATTEMPTS)
-    assert letter.payload == {"decision": first.id, "bot": "anchor", "symbol": "SPX"}
-    assert decisions.get(flat.store, second.id).quantity == 1
-
-
-def test_who_dies_in_company_does_not_spend_the_last_chance_of_the_others(flat: Desk) -> None:
-    """A batch that was published twice kills twice, and its decisions wait alone by then."""
-    first, second = flat.ask(BOTS["anchor"], "SPX"), flat.ask(BOTS["fortress"], "SPX")
-    both = [first.id, second.id]
-    for groups in ([[first, second]], [[first], [second]]):
-        assert flat.reap(lost=both) == groups
-        flat.sent([first, second])
-    assert flat.reap(lost=both) == []
-    assert {decisions.status(flat.store, key) for key in both} == {"PENDING"}
-    assert flat.reap(lost=[first.id]) == []
-    assert decisions.get(flat.store, first.id).code is Reason.FAILED
-    assert decisions.status(flat.store, second.id) == "PENDING"
-    turn(flat, LOST + SECOND)
-    passes(flat)
-    assert flat.reap() == []
-    assert decisions.get(flat.store, second.id).code is Reason.FAILED, "by time it was lost too"
-
-
-def test_nothing_is_given_up_without_its_letter(flat: Desk) -> None:
-    """The reaper that stops in between would never come back to what is sealed."""
-    asked = flat.ask(BOTS["anchor"], "SPX")
-    for _ in range(ATTEMPTS - 1):
-        flat.sent([asked])
-    spoil(flat, "ALTER TABLE dead RENAME TO hidden")
-    with pytest.raises(OperationalError, match="no such table: dead"):
-        flat.reap(lost=[asked.id])
-    assert decisions.status(flat.store, asked.id) == "PENDING"
-    spoil(flat, "ALTER TABLE hidden RENAME TO dead")
-    assert flat.reap(lost=[asked.id]) == []
-    assert decisions.get(flat.store, asked.id).code is Reason.FAILED
-    assert dead.count(flat.store) == 1
-
-
-def test_the_reaper_seals_what_is_late_and_returns_what_is_in_time(flat: Desk) -> None:
-    [late] = flat.scan(["fortress"])
-    turn(flat, late.deadline - flat.clock.now())
-    passes(flat)
-    assert reaped(flat) == [[late]], "at its deadline it is in time"
-    waiting = flat.ask(BOTS["anchor"], "SPX")
-    turn(flat, LOST + SECOND)
-    passes(flat)
-    assert reaped(flat) == [[waiting]]
-    sealed = decisions.get(flat.store, late.id)
-    assert (sealed.action, sealed.code) == (Action.HOLD, Reason.EXPIRED)
-    assert sealed.draft.verdicts[-1].layer == "seal"
-    assert decisions.status(flat.store, waiting.id) == "PENDING"
-    assert nothing_happened(flat)
-
-
 def test_a_process_knows_what_is_pending_and_reads_what_it_does_not_know(flat: Desk) -> None:
     [mine] = flat.scan(["fortress"])
-    other = flat.gather(BOTS["anchor"], ["SPX"], View.read(flat, CLOSE))[0]
+    other = flat.gather(BOTS["anchor"], ["SPX"], flat.view(CLOSE))[0]
     decisions.pend(flat.store, [other], CLOSE)
     assert flat.pending([mine.id, "unknown", other.id]) == {mine.id: mine, other.id: other}
     assert flat.pending([other.id])[other.id] is flat.pending([other.id])[other.id], "read once"
@@ -360,22 +198,6 @@ def test_a_draft_that_comes_after_its_deadline_is_no_order(flat: Desk) -> None:
     [sealed] = flat.seal([draft])
     assert (sealed.action, sealed.code) == (Action.HOLD, Reason.EXPIRED)
     assert nothing_happened(flat)
-
-
-def test_what_the_reaper_sealed_stays_sealed_when_its_message_arrives(flat: Desk) -> None:
-    draft = wanting(due(flat, "fortress", "SPX"))
-    flat.clock.turn(CLOSE + IN_TIME + MINUTE)
-    flat.reap()
-    [sealed] = flat.seal([draft])
-    assert sealed.code is Reason.EXPIRED
-    assert nothing_happened(flat)
-
-
-def test_the_reaper_leaves_what_was_decided_alone(flat: Desk) -> None:
-    [decision] = flat.seal([wanting(due(flat, "fortress", "SPX"))])
-    flat.clock.turn(CLOSE + DAY)
-    assert flat.reap() == []
-    assert decisions.get(flat.store, decision.id) == decision
 
 
 # sealing
@@ -446,7 +268,7 @@ def test_without_its_switches_the_store_seals_no_trade(flat: Desk) -> None:
         flat.seal([draft])
     assert decisions.status(flat.store, ID) == "PENDING"
     flat.clock.turn(CLOSE + DAY)
-    flat.reap()
+    reaper.reap(flat)
     assert decisions.get(flat.store, ID).code is Reason.EXPIRED
     assert nothing_happened(flat)
 
@@ -505,58 +327,6 @@ def test_what_is_left_under_a_cap_is_what_is_traded(flat: Desk) -> None:
     assert sum(e.risk for e in exposure.held(flat.store)) <= room
 
 
-# admit
-
-
-def held(risk: float, **fields: object) -> Exposure:
-    return examples.exposure(**{"id": "x", "symbol": "KO", "risk": risk} | fields)
-
-
-@pytest.mark.parametrize(
-    ("exposures", "correlations", "code", "left"),
-    [
-        ((held(170_000.0),), {"x": 0.0}, Reason.TOTAL_CAP, 10_000.0),
-        ((held(100_000.0),), {"x": 1.0}, Reason.SHARED_RISK, 20_000.0),
-        ((held(100_000.0),), {}, Reason.SHARED_RISK, 20_000.0),
-        ((held(100_000.0),), {"x": 0.5}, Reason.SHARED_RISK, 70_000.0),
-        ((held(80_000.0, symbol="SPX"),), {"x": -1.0}, Reason.SYMBOL_CAP, 10_000.0),
-    ],
-)
-def test_admission_leaves_what_the_tightest_cap_leaves(
-    exposures: tuple[Exposure, ...], correlations: dict[str, float], code: Reason, left: float
-) -> None:
-    """600,000 of equity: 180,000 in all, 120,000 together, 90,000 in one symbol."""
-    context = examples.context(correlations=correlations)
-    one = wanting(context, 100, examples.proposal(max_loss=1_000.0))
-    verdict = admit(one, Switches(), exposures)
-    assert (verdict.effect, verdict.code) == (Effect.ADJUST, code)
-    assert verdict.quantity == int(left / 1_000)
-    whole = wanting(context, 1, examples.proposal(max_loss=left + 1))
-    assert admit(whole, Switches(), exposures).effect is Effect.VETO
-    small = wanting(context, 1, examples.proposal(max_loss=left))
-    assert admit(small, Switches(), exposures).effect is Effect.PASS
-
-
-def test_admission_never_enlarges() -> None:
-    verdict = admit(wanting(examples.context(), 2, examples.proposal()), Switches(), ())
-    assert (verdict.effect, verdict.quantity) == (Effect.PASS, None)
-
-
-def test_admission_counts_only_what_the_context_had_not_seen() -> None:
-    mine = held(1.0, bot="fortress")
-    seen = examples.context(book=examples.book(exposures=(mine,), open_positions=2))
-    draft = wanting(seen, 1, examples.proposal())
-    assert admit(draft, Switches(), (mine,)).effect is Effect.PASS
-    added = mine.model_copy(update={"id": "y"})
-    verdict = admit(draft, Switches(), (mine, added))
-    assert (verdict.effect, verdict.code) == (Effect.VETO, Reason.MAX_OPEN)
-
-
-def test_nothing_is_admitted_that_was_not_proposed() -> None:
-    with pytest.raises(DataError, match="of nothing"):
-        admit(Draft(context=examples.context()), Switches(), ())
-
-
 # the rest of the desk
 
 
@@ -572,35 +342,6 @@ def test_a_bar_is_looked_at_once(flat: Desk) -> None:
     seen = flat.sight(CLOSE)
     assert flat.sight(CLOSE + MINUTE) is seen
     assert flat.sight(CLOSE + DAY) is not seen
-
-
-def test_the_books_are_read_at_one_moment(flat: Desk) -> None:
-    view = View.read(flat, CLOSE)
-    assert view.switches == Switches()
-    assert set(view.accounts) == set(view.allotted) == set(BOTS)
-    assert sum(view.allotted.values()) == pytest.approx(1)
-    book = view.book(BOTS["anchor"], "SPX")
-    assert (book.equity, book.peak, book.day_pnl) == (200_000.0, 200_000.0, 0.0)
-    assert (book.open_positions, book.trades_today, book.orders_today) == (0, 0, 0)
-
-
-def test_capital_that_was_drawn_for_the_day_is_not_drawn_again(flat: Desk) -> None:
-    bots = flat.bots
-    one = allotted(flat.store, bots, CLOSE, 7)
-    assert allotted(flat.store, bots, CLOSE, 7) == one
-    drawn = dict.fromkeys(bots, 0.25)
-    state.put(flat.store, "capital", {"day": "2016-03-07", "allotted": drawn})
-    assert allotted(flat.store, bots, CLOSE, 7) == drawn != one
-    assert allotted(flat.store, bots, CLOSE + DAY, 7) != drawn
-
-
-def test_the_session_that_counts_is_the_one_that_is_on_or_was_last() -> None:
-    monday = datetime(2016, 3, 7, 14, 30, tzinfo=UTC)
-    assert opened(monday) == opened(CLOSE) == opened(CLOSE + 5 * MINUTE) == monday
-    assert opened(monday - MINUTE) == datetime(2016, 3, 4, 14, 30, tzinfo=UTC)
-    assert opened(datetime(2016, 3, 6, 12, tzinfo=UTC)).day == 4
-    with pytest.raises(DataError, match="no session had opened by 1900"):
-        opened(datetime(1900, 1, 1, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(
@@ -619,19 +360,6 @@ def test_what_its_money_is_follows_from_the_feed(
     desk.close()
     assert desk.env is found
     assert desk.settings.limits == Limits()
-
-
-def test_a_job_that_never_ends_is_given_up_and_kept_among_the_dead_letters(flat: Desk) -> None:
-    name, asked = jobs.training("xgb"), {"model": "xgb"}
-    jobs.accept(flat.store, name, asked, flat.wall.now())
-    for _ in range(jobs.ATTEMPTS):
-        passes(flat, queue="training", at=flat.wall.now() + timedelta(minutes=1))
-        flat.clock.turn(flat.clock.now() + timedelta(minutes=2))
-        [job] = flat.abandoned()
-    assert (job.stands, job.why) == (Stands.FAILED, jobs.GIVEN_UP)
-    assert flat.abandoned() == []
-    [letter] = dead.letters(flat.store)
-    assert (letter.task, letter.payload["kwargs"], letter.attempts) == ("learning.train", asked, 3)
 
 
 def test_a_process_without_a_desk_says_how_to_get_one(tmp_path: Path) -> None:

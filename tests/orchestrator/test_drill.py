@@ -8,7 +8,6 @@ from domain.book import Exposure, KillCode, Scope
 from domain.bot import Factor
 from domain.decision import OmegaDecision, Reason
 from domain.errors import Refused
-from orchestrator import desk as desks
 from orchestrator import drill, pipeline
 from orchestrator.desk import Desk
 from orchestrator.layers.base import layer
@@ -69,7 +68,7 @@ def test_a_desk_that_is_fully_invested_can_try_its_switch(flat: Desk) -> None:
 def test_a_seal_that_does_not_look_fails_it_and_the_desk_halts(
     flat: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(desks.killswitch, "refuse_entry", lambda _: None)
+    monkeypatch.setattr(killswitch, "refuse_entry", lambda _: None)
     drilled = drill.kill_switch(flat)
     assert not drilled.passed
     assert failed(drilled) == ["refused at the seal", "no order, no reservation"]

@@ -10,8 +10,7 @@ from orchestrator.layers.advisor import advisor
 from orchestrator.layers.inference import inference
 from orchestrator.layers.sizing import error, sizing
 from risk.sizing import standard_error
-from tests.orchestrator import test_layers as layers
-from tests.orchestrator.made import answered, premium, stock
+from tests.orchestrator.made import answered, premium, proposed, sized, stock
 from tests.orchestrator.test_scans import day, seen
 from tests.orchestrator.test_spreads import FLOOR, heard
 from trading.strategies import scan
@@ -105,7 +104,7 @@ def test_a_class_that_cannot_happen_moves_a_chance_as_far_as_can_be() -> None:
 
 
 def test_what_was_measured_is_told_and_what_was_not_is_not() -> None:
-    plain = layers.sized(layers.proposed(premium())).verdicts[-1].evidence
+    plain = sized(proposed(premium())).verdicts[-1].evidence
     assert not {"shrink", "error"} & plain.keys()
     draft = inference(answered(premium(), between(prediction(0.9, gain=0.3), 0.85, 0.93)))
     told = sizing(advisor(draft)).verdicts[-1].evidence

@@ -19,7 +19,7 @@ from market import calendar, pricing, window
 from market.panel import Panel
 from market.quality import Defect, Quarantined
 from orchestrator import books, recorded
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
 from orchestrator.layers.sizing import payoff
 from orchestrator.sight import Sight, glance
 from risk import guardrails
@@ -65,7 +65,7 @@ def of_sessions(seen: Sight) -> dict[str, dict[str, float]]:
 
 
 def context(desk: Desk, asof: datetime, bot: str = "fortress") -> Context:
-    [found] = desk.gather(desk.bots[bot], ["SPX"], View.read(desk, asof))
+    [found] = desk.gather(desk.bots[bot], ["SPX"], desk.view(asof))
     return found
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from domain.decision import Context, OmegaDecision
 from orchestrator import canvas, pipeline, replay
-from orchestrator.desk import Desk, admit
+from orchestrator.desk import Desk
+from risk.admission import admit
 from storage import decisions
 from tests.orchestrator.made import ASKED
 from workers import embedded

@@ -17,7 +17,9 @@ from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_a
 from domain.book import Exposure, Switches
 from domain.decision import Context, Draft, Verdict
 from orchestrator import desk as desks
-from orchestrator.desk import ATTEMPTS, DECISION, Desk
+from orchestrator import reaper
+from orchestrator.desk import DECISION, Desk
+from orchestrator.reaper import ATTEMPTS
 from storage import audit, dead, decisions
 from tests.simulation.world import Made, World
 
@@ -171,17 +173,17 @@ def published_before_it_is_written(patch: pytest.MonkeyPatch) -> None:
 def given_up_in_two_transactions(patch: pytest.MonkeyPatch) -> None:
     """The letter of what was given up comes after it."""
 
-    def bury(self: Desk, context: Context, now: Any) -> None:
+    def bury(desk: Desk, context: Context, now: Any) -> None:
         why = f"{ATTEMPTS} attempts, and none came to an end"
-        decisions.fail(self.store, context, why, now)
-        dead.bury(self.store, "decision", DECISION, {"decision": context.id}, why, ATTEMPTS, now)
+        decisions.fail(desk.store, context, why, now)
+        dead.bury(desk.store, "decision", DECISION, {"decision": context.id}, why, ATTEMPTS, now)
 
-    patch.setattr(Desk, "_bury", bury)
+    patch.setattr(reaper, "_bury", bury)
 
 
 def no_reaper(patch: pytest.MonkeyPatch) -> None:
     """What was lost stays lost."""
-    patch.setattr(Desk, "reap", lambda self, lost=(): [])
+    patch.setattr(reaper, "reap", lambda desk, lost=(): [])
 
 
 def audited_in_another_transaction(patch: pytest.MonkeyPatch) -> None:

@@ -37,9 +37,11 @@ from market.feeds.base import Feed
 from models.serving import Champions
 from orchestrator import canvas, replay
 from orchestrator import desk as desks
-from orchestrator.desk import ATTEMPTS, DECISION, Desk
+from orchestrator.desk import DECISION, Desk
 from orchestrator.loader import Registry
 from orchestrator.pulse import Pulse, keep
+from orchestrator.reaper import ATTEMPTS
+from orchestrator.view import opened
 from risk import killswitch
 from risk.caps import CENT
 from storage import audit, decisions, engine, switches, tables
@@ -266,11 +268,11 @@ class Record:
             "SELECT status, quantity, body, deadline FROM decisions WHERE id = ?", decision
         )
         equity = json.loads(body)["draft"]["context"]["book"]["desk_equity"]
-        opened = tables.stamp(desks.opened(self.clock.now()))
+        since = tables.stamp(opened(self.clock.now()))
         [(today,)] = self.rows(
             "SELECT count(*) FROM orders WHERE bot = ? AND intent = 'open' AND placed_at >= ?",
             bot,
-            opened,
+            since,
         )
         held = self.rows("SELECT bot, symbol, risk FROM exposures WHERE released_at IS NULL")
         in_all = sum(risk for _, _, risk in held)

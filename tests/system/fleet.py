@@ -20,8 +20,9 @@ from domain.decision import Context
 from domain.settings import Settings
 from market.playback import Anchor, stops
 from orchestrator import canvas, pipeline
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
 from orchestrator.playback import KEY
+from orchestrator.view import View
 from storage import state
 from storage.engine import Store
 from workers import supervise
@@ -207,7 +208,7 @@ def ask(
     """Ask for n decisions about the newest bar, pending, as `omega decide` does: each a new one."""
     from storage import decisions
 
-    view = view or View.read(desk, desk.clock.now())
+    view = view or desk.view(desk.clock.now())
     pairs = [(bot, symbol) for bot in bots or desk.bots.values() for symbol in bot.symbols]
     numbers = {
         (bot.name, symbol): decisions.asked(desk.store, bot.name, symbol, desk.sight(view.asof).bar)
@@ -237,7 +238,7 @@ def unbound(bot: Bot) -> Bot:
 
 def willing(desk: Desk) -> list[Bot]:
     """Return the bots that would trade at this very moment, each with those symbols alone."""
-    view, answer, found = View.read(desk, desk.clock.now()), desk.answers(), []
+    view, answer, found = desk.view(desk.clock.now()), desk.answers(), []
     for bot in desk.bots.values():
         drafts = [pipeline.run(context, answer) for context in desk.gather(bot, bot.symbols, view)]
         symbols = tuple(draft.context.symbol for draft in drafts if draft.quantity)

@@ -9,7 +9,7 @@ from sqlalchemy import func, select
 from domain.decision import Context
 from domain.errors import Transient
 from domain.settings import Settings
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
 from risk.caps import CENT
 from storage import audit, decisions, tables
 from storage.engine import reading
@@ -64,7 +64,7 @@ def _times(desk: Desk, column: Any, *where: Any) -> dict[str, int]:
 
 def _over(desk: Desk) -> Iterator[str]:
     """Yield what is at risk beyond a cap, and who holds more than it may."""
-    view, limits = View.read(desk, desk.clock.now()), desk.settings.limits
+    view, limits = desk.view(desk.clock.now()), desk.settings.limits
     equity = sum(account.equity for account in view.accounts.values())
     caps = dict.fromkeys({e.symbol for e in view.exposures}, limits.symbol_risk)
     for symbol, share in {**caps, "": limits.total_risk}.items():

@@ -16,8 +16,7 @@ from redis import Redis
 
 from domain.decision import Context, Reason
 from domain.settings import Settings
-from orchestrator import canvas
-from orchestrator import desk as desks
+from orchestrator import canvas, reaper
 from orchestrator.desk import Desk
 from storage import dead, decisions, engine
 from tests.system import record
@@ -191,7 +190,7 @@ def test_a_decision_that_kills_whoever_takes_it_takes_no_other_with_it(
         publish(fleet.client(), contexts)
         until(lambda: len(record.sealed(desk, contexts)) == 40, 60, "all is sealed")
         tell("one of 40 kills whoever takes it, all sealed", began, 20)
-        assert fleet.sabotaged() == desks.ATTEMPTS
+        assert fleet.sabotaged() == reaper.ATTEMPTS
         codes = {
             made.id: made.code for made in decisions.many(desk.store, [c.id for c in contexts])
         }

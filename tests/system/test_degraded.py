@@ -7,7 +7,7 @@ import pytest
 
 from domain.decision import Reason
 from domain.settings import Settings
-from orchestrator.desk import punctuality
+from orchestrator.view import punctuality
 from risk.sla import WINDOW
 from storage import audit, decisions
 from tests.system.fleet import ask, children, omega, publish, until, up, willing

@@ -15,7 +15,7 @@ from domain.book import Switches
 from domain.bot import Bot
 from domain.settings import Settings
 from orchestrator import canvas
-from orchestrator.desk import Desk, View
+from orchestrator.desk import Desk
 from storage import audit, decisions, engine, exposure, switches
 from tests.system.fleet import WIDE, ask, unbound, until, up, willing
 from workers.app import create
@@ -46,7 +46,7 @@ def drill(settings: Settings) -> subprocess.Popen[bytes]:
 
 def wave(desk: Desk, bots: Sequence[Bot]) -> None:
     """Send decisions that have seen no switch and no other order: only the seal can stop them."""
-    view = replace(View.read(desk, desk.clock.now()), exposures=(), switches=Switches())
+    view = replace(desk.view(desk.clock.now()), exposures=(), switches=Switches())
     asked = ask(desk, WAVE, bots, view)
     for first in range(0, WAVE, CHAIN):
         canvas.publish(asked[first : first + CHAIN])

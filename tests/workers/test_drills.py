@@ -12,7 +12,7 @@ from sqlalchemy import insert, select
 
 from domain.decision import Context
 from domain.errors import Refused
-from orchestrator import drill, pipeline
+from orchestrator import drill, pipeline, reaper
 from orchestrator.desk import Desk
 from storage import decisions, engine, tables
 from tests.orchestrator.made import desk_at
@@ -76,7 +76,7 @@ def test_what_history_has_leapt_over_is_still_decided(desk: Desk) -> None:
     stage = staged(desk)
     contexts = stage.ask(2)
     desk.clock.turn(CLOSE + timedelta(days=17))
-    desk.reap()
+    reaper.reap(desk)
     assert stage.sealed(contexts) == [], "it has not expired"
     desk.seal([pipeline.run(context, lambda _: ()) for context in contexts])
     assert all(whole(stage, contexts).values())
@@ -86,7 +86,7 @@ def test_a_drill_whose_questions_expired_has_shown_nothing(desk: Desk) -> None:
     stage = staged(desk)
     contexts = stage.ask(2)
     desk.clock.turn(CLOSE + drill.LASTS + timedelta(seconds=1))
-    desk.reap()
+    reaper.reap(desk)
     assert [made.code.value for made in stage.sealed(contexts)] == ["EXPIRED", "EXPIRED"]
     assert not whole(stage, contexts)["all is decided"]
 

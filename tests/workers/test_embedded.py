@@ -12,7 +12,8 @@ from domain.decision import Draft, OmegaDecision, Reason
 from domain.errors import Transient
 from domain.settings import Settings
 from orchestrator import canvas
-from orchestrator.desk import LOST, Desk
+from orchestrator.desk import Desk
+from orchestrator.reaper import LOST
 from storage import decisions
 from tests.orchestrator.made import ASKED, desk_at, passes, premium
 from workers import embedded

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from celery import Celery
 
+from orchestrator import reaper
 from orchestrator.desk import Desk
 from storage import dead, decisions, jobs
 from storage.jobs import Stands
@@ -51,6 +52,6 @@ def test_the_validation_that_follows_a_round_is_accepted_and_found_again(
     assert owed is not None
     assert owed.stands is Stands.WAITING
     passes(desk, queue="training", at=desk.wall.now() + SECOND)
-    [again] = desk.abandoned()
+    [again] = reaper.abandoned(desk)
     assert (again.kind, again.stands, again.attempts) == (jobs.VALIDATION, Stands.WAITING, 2)
     assert dead.count(desk.store) == 0
