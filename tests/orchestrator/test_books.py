@@ -1,6 +1,5 @@
 """What becomes of a decision: filled, marked, closed, counted; and done twice, done once."""
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -33,6 +32,7 @@ from tests.orchestrator.made import (
     ordered,
     packaged,
     passes,
+    spoil,
     wanting,
 )
 from tests.storage.made import unfilled
@@ -78,14 +78,6 @@ def everything(desk: Desk) -> dict[str, object]:
         "waiting": unfilled(desk.store),
         "outbox": [message.payload for message in outbox.pending(desk.store)],
     }
-
-
-def spoil(desk: Desk, statement: str) -> None:
-    assert desk.store.file is not None
-    with sqlite3.connect(desk.store.file) as raw:
-        raw.execute("PRAGMA ignore_check_constraints=ON")
-        raw.execute(statement)
-    raw.close()
 
 
 def without(symbol: str, first: datetime, last: datetime) -> Panel:
