@@ -49,7 +49,7 @@ class View:
 
     @classmethod
     def read(cls, store: Store, bots: Mapping[str, Bot], asof: datetime, seed: int) -> Self:
-        """Read them from the store, all at the same moment; `seed` is that of `allotted`."""
+        """Read them from the store, all at the same moment; `seed` is for the draw of capital."""
         session = opened(asof)
         with engine.reading(store):
             return cls(

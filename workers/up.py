@@ -65,7 +65,7 @@ def running(settings: Settings, pools: Mapping[str, int], say: Say) -> Iterator[
             "OMEGA_DATABASE_URL": settings.database,
             "OMEGA_FEED": settings.feed,
             "OMEGA_PACE": str(settings.pace),
-            "OMEGA_METRICS_PORT": str(settings.metrics_port or servers.free_ports(len(QUEUES))),
+            "OMEGA_METRICS_PORT": str(settings.metrics_port or servers.free_port(len(QUEUES))),
         }
         fleet = Fleet(place / "logs", say)
         try:

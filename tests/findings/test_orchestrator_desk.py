@@ -18,11 +18,10 @@ from orchestrator.view import accounts
 from risk import killswitch
 from storage import decisions, engine, exposure, orders, state, switches, tables, trades
 from storage.engine import reading
-from tests.orchestrator.made import ASKED, CAPITAL, desk_at, due, ordered, wanting
+from tests.orchestrator.made import ASKED, CAPITAL, CLOSE, desk_at, due, ordered, wanting
 from workers.app import create
 
 ROOT = Path(__file__).parents[2]
-CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
 OPEN = datetime(2016, 3, 8, 14, 30, tzinfo=UTC)
 ROOMS = ("domain", "market", "risk", "storage", "models", "trading", "learning", "orchestrator")
 

@@ -178,7 +178,7 @@ def ordered(desk: Desk, bot: str, symbol: str, quantity: int = 1) -> OmegaDecisi
     return decision
 
 
-def turn(desk: Desk, by: timedelta) -> None:
+def lapse(desk: Desk, by: timedelta) -> None:
     """Let so much time go by."""
     desk.clock.turn(desk.clock.now() + by)
 

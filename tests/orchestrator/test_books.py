@@ -24,6 +24,7 @@ from risk import killswitch
 from risk.capital import Capital
 from storage import audit, exposure, orders, outbox, state, switches, trades
 from tests.orchestrator.made import (
+    CLOSE,
     DAY,
     MINUTE,
     Made,
@@ -43,7 +44,6 @@ from trading.strategies import catalog as strategies
 from trading.structures.base import value
 
 START = datetime(2014, 1, 2, tzinfo=UTC)
-CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
 OPEN = datetime(2016, 3, 8, 14, 30, tzinfo=UTC)
 NEXT = datetime(2016, 3, 8, 21, tzinfo=UTC)
 ID = "fortress-SPX-20160307T2100Z"

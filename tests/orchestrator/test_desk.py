@@ -28,9 +28,9 @@ from tests.orchestrator.made import (
     SECOND,
     desk_at,
     due,
+    lapse,
     nothing_happened,
     spoil,
-    turn,
     vetoed,
     wanting,
 )
@@ -186,7 +186,7 @@ def test_a_process_knows_what_is_pending_and_reads_what_it_does_not_know(flat: D
     decisions.pend(flat.store, [other], CLOSE)
     assert flat.pending([mine.id, "unknown", other.id]) == {mine.id: mine, other.id: other}
     assert flat.pending([other.id])[other.id] is flat.pending([other.id])[other.id], "read once"
-    turn(flat, 2 * SECOND)
+    lapse(flat, 2 * SECOND)
     flat.seal([wanting(mine), wanting(other)])
     assert flat.pending([mine.id, other.id]) == {}
     assert decisions.latency(flat.store, CLOSE, 1.9, 2.1) == (2, (2, 0))

@@ -18,10 +18,10 @@ from tests.orchestrator.made import (
     MINUTE,
     SECOND,
     due,
+    lapse,
     nothing_happened,
     passes,
     spoil,
-    turn,
     wanting,
 )
 from trading.bots.catalog import BOTS
@@ -37,10 +37,10 @@ def reaped(desk: Desk) -> list[list[Context]]:
 
 def test_the_reaper_leaves_alone_what_may_still_be_on_its_way(flat: Desk) -> None:
     [due] = flat.scan(["fortress"])
-    turn(flat, LOST)
+    lapse(flat, LOST)
     passes(flat)
     assert reaped(flat) == []
-    turn(flat, SECOND)
+    lapse(flat, SECOND)
     assert reaped(flat) == [], "only what comes through the queue says that it was lost"
     passes(flat)
     assert reaped(flat) == [[due]]
@@ -51,10 +51,10 @@ def test_the_reaper_leaves_alone_what_may_still_be_on_its_way(flat: Desk) -> Non
 def test_nothing_is_lost_while_the_queue_is_long(flat: Desk) -> None:
     """Published again then, everything would wait twice, and that thrice: an avalanche."""
     [due] = flat.scan(["fortress"])
-    turn(flat, 30 * SECOND)
+    lapse(flat, 30 * SECOND)
     passes(flat, wait=10.0)
     assert reaped(flat) == [], "it may be in its third hop"
-    turn(flat, 14 * SECOND)
+    lapse(flat, 14 * SECOND)
     passes(flat, wait=10.0)
     assert reaped(flat) == [[due]], "four hops of 10 s each, and what it takes itself, are over"
 
@@ -62,7 +62,7 @@ def test_nothing_is_lost_while_the_queue_is_long(flat: Desk) -> None:
 def test_nothing_is_lost_while_nobody_works(flat: Desk) -> None:
     [due] = flat.scan(["fortress"])
     passes(flat)
-    turn(flat, MINUTE)
+    lapse(flat, MINUTE)
     assert reaped(flat) == []
     passes(flat)
     assert reaped(flat) == [[due]]
@@ -78,7 +78,7 @@ def test_what_its_worker_took_along_is_sent_again_at_once(flat: Desk) -> None:
 def test_a_try_that_the_broker_did_not_take_is_none(flat: Desk) -> None:
     [due] = flat.scan(["fortress"])
     for _ in range(2 * ATTEMPTS):
-        turn(flat, LOST + SECOND)
+        lapse(flat, LOST + SECOND)
         passes(flat)
         assert reaper.reap(flat) == [[due]]
     assert dead.count(flat.store) == 0
@@ -87,12 +87,12 @@ def test_a_try_that_the_broker_did_not_take_is_none(flat: Desk) -> None:
 def test_what_nobody_ever_answers_is_a_dead_letter_after_three_attempts(flat: Desk) -> None:
     first, second = flat.ask(BOTS["anchor"], "SPX"), flat.ask(BOTS["fortress"], "SPX")
     for groups in ([[first, second]], [[first], [second]]):
-        turn(flat, LOST + SECOND)
+        lapse(flat, LOST + SECOND)
         passes(flat)
         assert reaped(flat) == groups, "the last time each goes alone"
     flat.seal([wanting(second)])
     assert dead.count(flat.store) == 0
-    turn(flat, LOST + SECOND)
+    lapse(flat, LOST + SECOND)
     passes(flat)
     assert reaped(flat) == []
     sealed = decisions.get(flat.store, first.id)
@@ -115,7 +115,7 @@ def test_who_dies_in_company_does_not_spend_the_last_chance_of_the_others(flat: 
     assert reaper.reap(flat, lost=[first.id]) == []
     assert decisions.get(flat.store, first.id).code is Reason.FAILED
     assert decisions.status(flat.store, second.id) == "PENDING"
-    turn(flat, LOST + SECOND)
+    lapse(flat, LOST + SECOND)
     passes(flat)
     assert reaper.reap(flat) == []
     assert decisions.get(flat.store, second.id).code is Reason.FAILED, "by time it was lost too"
@@ -138,11 +138,11 @@ def test_nothing_is_given_up_without_its_letter(flat: Desk) -> None:
 
 def test_the_reaper_seals_what_is_late_and_returns_what_is_in_time(flat: Desk) -> None:
     [late] = flat.scan(["fortress"])
-    turn(flat, late.deadline - flat.clock.now())
+    lapse(flat, late.deadline - flat.clock.now())
     passes(flat)
     assert reaped(flat) == [[late]], "at its deadline it is in time"
     waiting = flat.ask(BOTS["anchor"], "SPX")
-    turn(flat, LOST + SECOND)
+    lapse(flat, LOST + SECOND)
     passes(flat)
     assert reaped(flat) == [[waiting]]
     sealed = decisions.get(flat.store, late.id)

@@ -26,7 +26,7 @@ class Node:
 
     def __init__(self, folder: Path) -> None:
         folder.mkdir()
-        self._folder, port = folder, servers.free_ports(3)
+        self._folder, port = folder, servers.free_port(3)
         self.name, self.url = f"omega{port}@localhost", f"amqp://guest:guest@127.0.0.1:{port}//"
         (folder / "plugins").write_text("[].")
         # What `deploy/README.md` says of RabbitMQ before 3.12.

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+import sys
 import urllib.request
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -71,7 +72,7 @@ class Place:
     def tell(self, kind: type[BaseException] | None, *_: object) -> None:
         """Print what everybody has said, where that may be why something failed."""
         for name in self.processes if kind else ():
-            print(name, "said:", self.said(name).read_text()[-4000:], sep="\n")  # noqa: T201
+            sys.stdout.write(f"{name} said:\n{self.said(name).read_text()[-4000:]}\n")
 
     def metrics(self, queue: str) -> dict[str, float]:
         """Return the samples a worker shows; none while it does not answer."""
@@ -101,7 +102,7 @@ def place(home: Path) -> Iterator[Place]:
         "OMEGA_BROKER_URL": f"redis://desk:s3cret@127.0.0.1:{port}/0",
         "OMEGA_FEED": "playback",
         "OMEGA_PACE": "600",
-        "OMEGA_METRICS_PORT": str(servers.free_ports(3)),
+        "OMEGA_METRICS_PORT": str(servers.free_port(3)),
         "OMP_NUM_THREADS": "1",
     }
     words = {"port": str(port), "bind": "127.0.0.1", "dir": str(home), "save": ""}

@@ -3,7 +3,7 @@
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from time import monotonic
 
@@ -15,13 +15,11 @@ from domain.errors import Refused
 from orchestrator import drill, pipeline, reaper
 from orchestrator.desk import Desk
 from storage import decisions, engine, tables
-from tests.orchestrator.made import desk_at
+from tests.orchestrator.made import CLOSE, desk_at
 from tests.storage.made import version
 from trading.bots.canary import CANARY
 from workers import drills, supervise
 from workers.drills import Stage
-
-CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
 
 
 @pytest.fixture

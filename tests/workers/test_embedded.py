@@ -2,7 +2,6 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from time import monotonic
 
@@ -15,11 +14,10 @@ from orchestrator import canvas
 from orchestrator.desk import Desk
 from orchestrator.reaper import LOST
 from storage import decisions
-from tests.orchestrator.made import ASKED, desk_at, passes, premium
+from tests.orchestrator.made import ASKED, CLOSE, desk_at, passes, premium
 from workers import embedded
 
 pytestmark = pytest.mark.live_worker
-CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
 DEADLINE = 20.0
 
 

@@ -173,17 +173,17 @@ def test_each_worker_of_a_machine_has_a_port_of_its_own() -> None:
 
 def test_no_port_is_told_twice_nor_one_that_a_kernel_lends() -> None:
     """A kernel names a port again until somebody listens there: a broker and a worker once met."""
-    rows = [range(first, first + 3) for first in (servers.free_ports(3) for _ in range(400))]
+    rows = [range(first, first + 3) for first in (servers.free_port(3) for _ in range(400))]
     told = {port for row in rows for port in row} | {servers.free_port() for _ in range(400)}
     assert len(told) == 1600
     assert told <= set(range(10_000, 32_768))
 
 
 def test_a_row_of_ports_is_free_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    first = servers.free_ports(3)
-    monkeypatch.setattr(servers, "_given", set())
+    first = servers.free_port(3)
+    monkeypatch.setattr(servers, "_told", set())
     monkeypatch.setattr(servers, "UNLENT", [first, first + 1])
     with socket.create_server(("127.0.0.1", first + 2)):
-        assert servers.free_ports(2) == first, "the other row ends at one that is taken"
+        assert servers.free_port(2) == first, "the other row ends at one that is taken"
         with pytest.raises(Transient, match="no 2 ports in a row"):
-            servers.free_ports(2)
+            servers.free_port(2)

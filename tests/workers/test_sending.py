@@ -1,7 +1,6 @@
 """A broker that is away while a task publishes: the record has it, and nothing has failed."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -11,11 +10,9 @@ from orchestrator import reaper
 from orchestrator.desk import Desk
 from storage import dead, decisions, jobs
 from storage.jobs import Stands
-from tests.orchestrator.made import desk_at, passes
+from tests.orchestrator.made import CLOSE, SECOND, desk_at, passes
 from workers.app import create
 
-CLOSE = datetime(2016, 3, 7, 21, tzinfo=UTC)
-SECOND = timedelta(seconds=1)
 NOBODY = "redis://127.0.0.1:1/0"
 
 
